@@ -1,0 +1,89 @@
+"""The base of every event: identity, time, version, and how one event follows from another."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Self
+from uuid import UUID, uuid5
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+Timestamp = Annotated[
+    AwareDatetime,
+    PlainSerializer(
+        lambda moment: moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        return_type=str,
+        when_used="json",
+    ),
+]
+"""A moment with a time zone; written as RFC 3339 in UTC."""
+
+
+class Event(BaseModel):
+    """Something that happened, said in the past tense; immutable.
+
+    Within a version changes are additive only, and unknown fields are ignored, so an old consumer reads a newer
+    message. Numbers are strict: `true` or `"1"` is no integer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, ser_json_inf_nan="null", allow_inf_nan=False)
+
+    name: ClassVar[str]
+    """The routing key, for example `order.created`."""
+    schema_version: ClassVar[int] = 1
+
+    event_id: UUID = Field(description="Identity of the event; equal to the AMQP property message_id.")
+    occurred_at: Timestamp = Field(description="When it happened, in UTC.")
+    version: int = Field(default=1, ge=1, description="Version of this event's schema.")
+
+    @classmethod
+    def message_type(cls) -> str:
+        """The AMQP property `type`: name and version, for example `order.created.v1`."""
+        return f"{cls.name}.v{cls.schema_version}"
+
+    @classmethod
+    def example(cls) -> Self:
+        """A complete, valid event, as shown in the published document."""
+        raise NotImplementedError
+
+    def carried(self, names: set[str]) -> dict[str, Any]:
+        """The named fields that this event has."""
+        return {name: getattr(self, name) for name in names & type(self).model_fields.keys()}
+
+
+class OrderEvent(Event):
+    """An event in the life of one order.
+
+    Its id is UUIDv5(order id, event name): a service says each event at most once an order, and saying it again is
+    the same message.
+    """
+
+    order_id: UUID = Field(description="The order that it belongs to; equal to the AMQP property correlation_id.")
+
+    @classmethod
+    def id_for(cls, order_id: UUID) -> UUID:
+        """The id that this event has for that order (RFC 9562, version 5)."""
+        return uuid5(order_id, cls.name)
+
+    @classmethod
+    def about(cls, order_id: UUID, **fields: object) -> Self:
+        """This event for that order, happening now."""
+        return cls.model_validate(
+            {
+                "event_id": cls.id_for(order_id),
+                "order_id": order_id,
+                "occurred_at": datetime.now(UTC),
+                "version": cls.schema_version,
+                **fields,
+            }
+        )
+
+    @classmethod
+    def of(cls, cause: OrderEvent, **fields: object) -> Self:
+        """This event as the consequence of another.
+
+        The order is the cause's, and so is every field of the same name that is not given: an order's lines and
+        address travel with the events that need them.
+        """
+        wanted = set(cls.model_fields) - set(OrderEvent.model_fields) - fields.keys()
+        return cls.about(cause.order_id, **cause.carried(wanted), **fields)
