@@ -1,0 +1,45 @@
+"""What every service can be told by its environment; each service gives the prefix."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+
+class ServiceSettings(BaseSettings):
+    """Settings that all services share. Durations are seconds.
+
+    A service subclasses it with `model_config = SettingsConfigDict(env_prefix="PAYMENT_")`.
+    """
+
+    amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    """Where RabbitMQ is, with user, password and virtual host."""
+    database_url: SecretStr = SecretStr("")
+    """The service's own PostgreSQL database, `postgresql://user:password@host:port/name`. Starting without it is an error."""
+
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=0, ge=0, le=65535)
+    """Where `/livez` and `/readyz` answer; 0 serves none."""
+
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    prefetch: int = Field(default=200, ge=1, le=65535)
+    """Unacknowledged messages a queue hands to one process: the bound on its concurrency."""
+    group_size: int = Field(default=100, ge=1, le=1000)
+    """Messages that share one database transaction at most."""
+    database_pool: int = Field(default=8, ge=3, le=100)
+    """Connections to the database at most."""
+
+    publish_timeout: float = Field(default=10.0, gt=0)
+    """How long a publish waits for the broker's confirm."""
+    prepare_timeout: float = Field(default=10.0, gt=0)
+    """How long a handler's remote call may take, all in all."""
+    relay_interval: float = Field(default=1.0, gt=0)
+    """How often the outbox is swept for rows that were left unsent."""
+    relay_grace: float = Field(default=2.0, ge=0)
+    """The age from which an unsent row is the relay's; younger ones are sent by their own unit of work."""
+    retention_days: int = Field(default=7, ge=1)
+    """How long sent outbox rows and inbox rows are kept."""
+    shutdown_timeout: float = Field(default=10.0, gt=0)
+    """How long a stop waits for messages in flight."""

@@ -1,0 +1,1 @@
+"""Payment: authorizes, captures and voids through a card gateway."""
