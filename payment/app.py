@@ -2,15 +2,21 @@
 
 from messaging.service import Service
 from payment import handlers
-from payment.gateway import CardGateway, SimulatedGateway
+from payment.gateway import CardGateway
 from payment.models import Payment
 from payment.settings import Settings
+from payment.simulator import SimulatedGateway
 
 
 def build(settings: Settings) -> Service:
-    """The service with its handlers; nothing is connected yet."""
+    """Compose the service with its handlers; nothing is connected yet."""
     service = Service("payment", settings, row=Payment)
-    gateway = CardGateway(SimulatedGateway(service.database, settings.gateway_latency), settings.gateway_timeout)
+    gateway = CardGateway(
+        SimulatedGateway(service.database, settings.gateway_latency),
+        settings.gateway_timeout,
+        breaker_threshold=settings.gateway_breaker_threshold,
+        breaker_reset=settings.gateway_breaker_reset,
+    )
     service.handle(handlers.authorize_payment, prepare=gateway.authorize)
     service.handle(handlers.void_payment, prepare=gateway.void)
     service.handle(handlers.capture_payment, prepare=gateway.capture)

@@ -1,5 +1,6 @@
 """Payment's rules: the states of an order's payment and what each event does to it."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from contracts import (
@@ -13,7 +14,7 @@ from contracts import (
     PaymentVoided,
     ShippingReady,
 )
-from messaging.lifecycle import Lifecycle, again, to
+from messaging.lifecycle import Cell, Lifecycle, again, to
 
 
 class State(StrEnum):
@@ -37,7 +38,7 @@ class Verdict(StrEnum):
     REFUSED = "refused"
 
 
-_UNDO = {
+_UNDO: Mapping[str, Cell] = {
     State.NEW: to(State.VOIDED, PaymentVoided),
     State.AUTHORIZED: to(State.VOIDED, PaymentVoided),
     State.DECLINED: again(PaymentDeclined),

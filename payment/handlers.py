@@ -46,11 +46,14 @@ async def capture_payment(
 ) -> list[PaymentCaptured | PaymentCaptureFailed]:
     """Take the money that is held: the parcel is ready."""
     step = payment.take(LIFECYCLE, event, charge.verdict)
-    held = {"payment_id": payment.payment_id, "amount": payment.money}
+    if step.state is not None:
+        payment.payment_id = charge.payment_id  # an expired hold was renewed under another name
     return payment.answer(
         step,
         {
-            PaymentCaptured: lambda: PaymentCaptured.of(event, **held),
-            PaymentCaptureFailed: lambda: PaymentCaptureFailed.of(event, **held),
+            PaymentCaptured: lambda: PaymentCaptured.of(event, payment_id=payment.payment_id, amount=payment.money),
+            PaymentCaptureFailed: lambda: PaymentCaptureFailed.of(
+                event, payment_id=payment.payment_id, amount=payment.money
+            ),
         },
     )
