@@ -1,9 +1,11 @@
 """What every service can be told by its environment; each service gives the prefix."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+from messaging.topology import DEFAULT_TIERS, Delay
 
 
 class ServiceSettings(BaseSettings):
@@ -24,6 +26,8 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    retry_tiers: Annotated[tuple[Delay, ...], NoDecode] = DEFAULT_TIERS
+    """Delays between the attempts of a message that failed; the broker must hold a tier for each."""
     prefetch: int = Field(default=200, ge=1, le=65535)
     """Unacknowledged messages a queue hands to one process: the bound on its concurrency."""
     group_size: int = Field(default=100, ge=1, le=1000)
@@ -43,3 +47,9 @@ class ServiceSettings(BaseSettings):
     """How long sent outbox rows and inbox rows are kept."""
     shutdown_timeout: float = Field(default=10.0, gt=0)
     """How long a stop waits for messages in flight."""
+
+    @field_validator("retry_tiers", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """The environment gives the tiers as `1s,5s,30s`."""
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value

@@ -1,0 +1,126 @@
+"""Carries messages to the broker and waits for its word."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+import structlog
+from faststream.rabbit import ExchangeType, RabbitExchange
+from pamqp.commands import Basic
+
+from messaging import edge
+from messaging.envelope import CONTENT_TYPE, Envelope
+from messaging.outbox import Outgoing
+from messaging.retry import failure_headers, properties_of
+from messaging.topology import DEAD, EVENTS, Delay, retry_tier
+
+log = structlog.get_logger(__name__)
+
+EVENTS_EXCHANGE = RabbitExchange(EVENTS, type=ExchangeType.TOPIC, durable=True, declare=False)
+DEAD_EXCHANGE = RabbitExchange(DEAD, type=ExchangeType.DIRECT, durable=True, declare=False)
+
+
+class Courier(Protocol):
+    """How the kernel hands messages over. The broker's is below; tests have one that works in memory."""
+
+    async def send(self, messages: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """Send outbox messages together; returns those that were not confirmed."""
+        ...
+
+    async def retry(self, message: Any, envelope: Envelope, error: BaseException, delay: Delay) -> None:  # noqa: ANN401
+        """Send a message that failed to the tier with that delay. Raises PublishFailed."""
+        ...
+
+    async def park(self, message: Any, envelope: Envelope, error: BaseException) -> None:  # noqa: ANN401
+        """Send a message that cannot be handled to its dead-letter queue. Raises PublishFailed."""
+        ...
+
+
+class RabbitCourier:
+    """Publishes with confirms: a message counts as sent only when the broker answered with an ack for it."""
+
+    def __init__(self, broker: edge.Publisher, publishers: Mapping[str, edge.Publisher], publish_timeout: float) -> None:
+        self._broker = broker
+        self._publishers = publishers
+        self._timeout = publish_timeout
+        self._in_flight: dict[UUID, asyncio.Future[bool]] = {}
+
+    @property
+    def in_flight(self) -> Collection[UUID]:
+        """Outbox rows that are being sent right now; the relay leaves them alone."""
+        return self._in_flight.keys()
+
+    async def send(self, messages: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """Send outbox messages, all in flight together; returns those that were not confirmed."""
+        confirmed = await asyncio.gather(*(self._send_once(message) for message in messages))
+        return [message for message, ok in zip(messages, confirmed, strict=True) if not ok]
+
+    async def _send_once(self, message: Outgoing) -> bool:
+        """Send a row, or wait for whoever is sending it: one id is never twice in flight on the channel."""
+        running = self._in_flight.get(message.id)
+        if running is not None:
+            return await asyncio.shield(running)
+        done = self._in_flight[message.id] = asyncio.get_running_loop().create_future()
+        confirmed = False
+        try:
+            confirmed = await self._send(message)
+        finally:
+            del self._in_flight[message.id]
+            done.set_result(confirmed)
+        return confirmed
+
+    async def _send(self, message: Outgoing) -> bool:
+        publisher = self._publishers.get(message.name)
+        to = {} if publisher else {"exchange": EVENTS_EXCHANGE, "routing_key": message.name}
+        try:
+            await self._confirmed(
+                publisher or self._broker,
+                message.body.encode(),
+                edge.Step.EVENT_PUBLISH,
+                message_id=str(message.event_id),
+                message_type=message.type,
+                correlation_id=str(message.order_id or message.event_id),
+                content_type=CONTENT_TYPE,
+                headers=message.headers,
+                **to,
+            )
+        except edge.PublishFailed as error:
+            log.warning("event not confirmed", event_name=message.name, event_id=str(message.event_id), error=str(error))
+            return False
+        return True
+
+    async def retry(self, message: Any, envelope: Envelope, error: BaseException, delay: Delay) -> None:  # noqa: ANN401
+        """Send a message that failed to the tier with that delay. Raises PublishFailed."""
+        tier = RabbitExchange(retry_tier(delay), type=ExchangeType.FANOUT, durable=True, declare=False)
+        await self._again(message, envelope, error, tier, edge.Step.RETRY_PUBLISH)
+
+    async def park(self, message: Any, envelope: Envelope, error: BaseException) -> None:  # noqa: ANN401
+        """Send a message that cannot be handled to its dead-letter queue. Raises PublishFailed."""
+        await self._again(message, envelope, error, DEAD_EXCHANGE, edge.Step.DEAD_PUBLISH)
+
+    async def _again(
+        self,
+        message: Any,  # noqa: ANN401
+        envelope: Envelope,
+        error: BaseException,
+        exchange: RabbitExchange,
+        step: edge.Step,
+    ) -> None:
+        await self._confirmed(
+            self._broker,
+            message.body,
+            step,
+            exchange=exchange,
+            routing_key=envelope.queue,
+            headers=failure_headers(envelope, error),
+            **properties_of(message),
+        )
+
+    async def _confirmed(self, publisher: edge.Publisher, body: bytes, step: edge.Step, **options: Any) -> None:  # noqa: ANN401
+        confirm = await edge.publish(publisher, body, step, self._timeout, **options)
+        if not isinstance(confirm, Basic.Ack):
+            msg = f"the broker answered {type(confirm).__name__}, no ack"
+            raise edge.PublishFailed(msg)

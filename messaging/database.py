@@ -1,0 +1,117 @@
+"""A service's PostgreSQL database: every wait bounded, every failure named."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+CONNECT_TIMEOUT = 3.0
+"""Seconds to connect, and to wait for a free connection of the pool."""
+COMMAND_TIMEOUT = 5.0
+"""Seconds for one statement, on the client: the only bound that a dead network obeys."""
+SERVER_SETTINGS = {
+    "statement_timeout": "4s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "3s",  # a frozen process lets go of its locks
+    "default_transaction_isolation": "read committed",
+    "jit": "off",
+}
+
+_AWAY = {"08", "57", "53", "25006", "58"}
+_CONTENTION = {"40001", "40P01", "55P03"}
+
+
+class DatabaseUnavailable(Exception):  # noqa: N818 - an outcome
+    """The database is down, out of reach, read-only or full. Nobody's message is to blame."""
+
+
+def asyncpg_url(url: str) -> str:
+    """The URL for SQLAlchemy's asyncpg dialect, whatever `postgres` scheme it came with."""
+    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """PostgreSQL's five-character code of an error, if it has one (PostgreSQL documentation, appendix A)."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(original, "sqlstate", None)
+    return code if isinstance(code, str) else None
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database is away, rather than the work wrong. A lost COMMIT looks like this, too."""
+    if isinstance(error, OSError | TimeoutError | PoolTimeoutError | DatabaseUnavailable | InterfaceError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    code = sqlstate(error)
+    return code is not None and (code[:2] in _AWAY or code in _AWAY)
+
+
+def is_contention(error: BaseException) -> bool:
+    """Whether the work met other work: deadlock, lock timeout or serialization failure. It may simply run again."""
+    return sqlstate(error) in _CONTENTION
+
+
+class Database:
+    """The engine and its sessions. Connects when first used."""
+
+    def __init__(self, url: str, *, name: str, pool_size: int = 8) -> None:
+        self.url = url
+        self.name = name
+        self._pool_size = pool_size
+
+    @cached_property
+    def engine(self) -> AsyncEngine:
+        """The pool of connections. Raises DatabaseUnavailable when no URL was given."""
+        if not self.url:
+            msg = f"{self.name.upper()}_DATABASE_URL is not set"
+            raise DatabaseUnavailable(msg)
+        return create_async_engine(
+            asyncpg_url(self.url),
+            pool_size=self._pool_size,
+            max_overflow=0,
+            pool_timeout=CONNECT_TIMEOUT,
+            pool_pre_ping=True,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT,
+                "command_timeout": COMMAND_TIMEOUT,
+                "server_settings": {**SERVER_SETTINGS, "application_name": self.name},
+            },
+        )
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """A session of its own; what was not committed is rolled back at the end."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    async def check(self) -> None:
+        """Ask the database for a sign of life, for at most CONNECT_TIMEOUT seconds.
+
+        Raises DatabaseUnavailable if there is none, and RuntimeError if transactions are not READ COMMITTED: the
+        row behind an `ON CONFLICT DO NOTHING` would be invisible.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT), self.session() as session:
+                level = (await session.execute(text("SHOW transaction_isolation"))).scalar_one()
+        except Exception as error:
+            if is_unavailable(error):
+                raise DatabaseUnavailable(str(error)) from error
+            raise
+        if level != "read committed":
+            msg = f"{self.name}: transaction isolation is {level!r}, need 'read committed'"
+            raise RuntimeError(msg)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+        del self.__dict__["engine"]

@@ -1,0 +1,97 @@
+"""The only place that commits, publishes and acknowledges. Every call passes a named crash point.
+
+`CRASH_AT=<name>` kills the process, as `kill -9` would, when it passes that point; `CRASH_AT=<name>:3` on the third
+pass. The points are `<step>.before` and `<step>.after`, with the steps of `Step`. Unset, a point is one comparison.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+
+class Step(StrEnum):
+    """The named edges, where a crash can part what belongs together."""
+
+    GROUP_COMMIT = "group.commit"
+    SENT_COMMIT = "sent.commit"
+    RELAY_COMMIT = "relay.commit"
+    PRUNE_COMMIT = "prune.commit"
+    EVENT_PUBLISH = "event.publish"
+    RETRY_PUBLISH = "retry.publish"
+    DEAD_PUBLISH = "dead.publish"
+    MESSAGE_ACK = "message.ack"
+    PREPARE = "prepare"
+
+
+class Publisher(Protocol):
+    """A FastStream publisher or broker."""
+
+    async def publish(self, message: Any, /, **options: Any) -> Any:  # noqa: ANN401 - FastStream's own signature
+        """Publish and return the broker's confirm."""
+        ...
+
+
+class Acknowledgeable(Protocol):
+    """A delivered message."""
+
+    async def ack(self) -> None:
+        """Tell the broker that it may forget the message."""
+        ...
+
+
+class PublishFailed(Exception):  # noqa: N818 - an outcome
+    """The broker did not confirm: the message may or may not have arrived."""
+
+
+_point, _, _count = os.environ.get("CRASH_AT", "").partition(":")
+_passes_left = int(_count or 1)
+
+
+def crash_point(name: str) -> None:
+    """Die here, by SIGKILL, if the environment says so."""
+    global _passes_left  # noqa: PLW0603 - the count belongs to the process
+    if name == _point:
+        _passes_left -= 1
+        if _passes_left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def commit(session: AsyncSession, step: Step) -> None:
+    """Commit the session's transaction."""
+    crash_point(f"{step}.before")
+    await session.commit()
+    crash_point(f"{step}.after")
+
+
+async def publish(publisher: Publisher, body: bytes, step: Step, timeout: float, **options: Any) -> Any:  # noqa: ANN401, ASYNC109
+    """Publish persistently and wait, at most `timeout` seconds, for what the broker says; returns that.
+
+    Raises PublishFailed when it says no, says nothing, or is gone. FastStream ignores its own `timeout`, and a lost
+    heartbeat surfaces as CancelledError of a task that nobody cancelled; both are told apart here.
+    """
+    crash_point(f"{step}.before")
+    try:
+        async with asyncio.timeout(timeout):
+            confirm = await publisher.publish(body, persist=True, mandatory=True, **options)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise PublishFailed("the connection was lost while waiting for the confirm") from None
+    except Exception as error:
+        raise PublishFailed(f"{type(error).__name__}: {error}") from error
+    crash_point(f"{step}.after")
+    return confirm
+
+
+async def ack(message: Acknowledgeable) -> None:
+    """Acknowledge a message whose effect is stored and whose events are confirmed."""
+    crash_point(f"{Step.MESSAGE_ACK}.before")
+    await message.ack()
+    crash_point(f"{Step.MESSAGE_ACK}.after")

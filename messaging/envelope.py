@@ -1,0 +1,106 @@
+"""What travels around an event's body: AMQP properties and headers, written and checked in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from contracts.event import Event, OrderEvent
+from messaging.outcome import Reject
+
+CONTENT_TYPE = "application/json"
+MAX_BODY = 1024 * 1024
+"""Bytes of the largest body that is read; a larger one is parked unread."""
+
+REDRIVE = "x-redrive"
+CAUSATION = "x-causation-id"
+ATTEMPT = "x-attempt"
+FIRST_FAILURE = "x-first-failure"
+ERROR_CLASS = "x-error-class"
+ERROR_REASON = "x-error-reason"
+
+
+class Poison(Reject):
+    """A message that no retry and no deploy can help: it breaks the contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the kernel needs of a message besides its event."""
+
+    queue: str
+    redrive: int
+    attempt: int
+    """How often it failed so far."""
+    redelivered: bool
+    headers: dict[str, Any]
+
+
+def properties(event: Event, redrive: int = 0) -> dict[str, Any]:
+    """The publish options of an event, as its producer sets them; for tests and tools that publish by hand."""
+    return {
+        "routing_key": event.name,
+        "message_id": str(event.event_id),
+        "message_type": event.message_type(),
+        "correlation_id": str(event.order_id) if isinstance(event, OrderEvent) else str(event.event_id),
+        "content_type": CONTENT_TYPE,
+        "headers": {REDRIVE: redrive} if redrive else {},
+    }
+
+
+def read_event(kind: type[Event], message: Any) -> Event:  # noqa: ANN401 - FastStream's untyped message
+    """The event in a message. Raises Poison, with the reason and without the message's content, if it is none."""
+    raw = message.raw_message
+    if len(message.body) > MAX_BODY:
+        msg = f"body of {len(message.body)} bytes, allowed are {MAX_BODY}"
+        raise Poison(msg)
+    if raw.content_type not in {None, CONTENT_TYPE}:
+        msg = "content type is not application/json"
+        raise Poison(msg)
+    if raw.content_encoding not in {None, "", "utf-8"}:
+        msg = "content encoding is not supported"
+        raise Poison(msg)
+    if raw.type not in {None, kind.message_type()}:
+        msg = f"type is not {kind.message_type()}"
+        raise Poison(msg)
+    try:
+        event = kind.model_validate_json(message.body)
+    except ValidationError as error:
+        raise Poison(f"no {kind.message_type()}: {problems(error)}") from None
+    if event.version != kind.schema_version:
+        msg = f"version {event.version} is unknown, known is {kind.schema_version}"
+        raise Poison(msg)
+    if raw.message_id != str(event.event_id):
+        msg = "message_id is not the body's event_id"
+        raise Poison(msg)
+    return event
+
+
+def read_envelope(queue: str, message: Any) -> Envelope:  # noqa: ANN401 - FastStream's untyped message
+    """The rest of a message. Raises Poison for headers that cannot be."""
+    return Envelope(
+        queue=queue,
+        redrive=_count(message.headers, REDRIVE),
+        attempt=_count(message.headers, ATTEMPT),
+        redelivered=bool(message.raw_message.redelivered),
+        headers=dict(message.headers),
+    )
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong, field by field, without the values: they may be personal or secret."""
+    found = [
+        f"{'.'.join(str(part) for part in item['loc']) or 'body'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return "; ".join(found[:10]) + (f"; and {len(found) - 10} more" if len(found) > 10 else "")
+
+
+def _count(headers: dict[str, Any], name: str) -> int:
+    value = headers.get(name, 0)
+    if type(value) is not int or not 0 <= value < 1_000_000:
+        msg = f"header {name} is no count"
+        raise Poison(msg)
+    return value

@@ -1,0 +1,73 @@
+"""Alembic for services: a tiny `env.py` calls `run`; each first migration calls `upgrade_kernel`."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.util import find_spec
+from pathlib import Path
+
+from alembic import command, context
+from alembic.config import Config
+from alembic.operations import Operations
+from sqlalchemy import MetaData, pool, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from messaging.database import asyncpg_url
+from messaging.tables import INBOX, OUTBOX
+
+LOCK = 0x0DE5_0001
+"""Key of the advisory lock under which one process at a time migrates a database."""
+
+
+def migrate(service: str, url: str, revision: str = "head") -> None:
+    """Bring the service's database to `revision`. Safe to run from several processes at once."""
+    command.upgrade(config(service, url), revision)
+
+
+def config(service: str, url: str) -> Config:
+    """Alembic's configuration for a service. Raises LookupError when the service has no migrations."""
+    spec = find_spec(service)
+    folder = Path(spec.origin).parent / "migrations" if spec and spec.origin else None
+    if folder is None or not folder.is_dir():
+        msg = f"no service {service!r} with a migrations folder is here"
+        raise LookupError(msg)
+    made = Config()
+    made.set_main_option("script_location", str(folder))
+    made.attributes["url"] = url
+    return made
+
+
+def run(metadata: MetaData) -> None:
+    """The body of a service's `env.py`."""
+    asyncio.run(_run(metadata, context.config.attributes["url"]))
+
+
+async def _run(metadata: MetaData, url: str) -> None:
+    engine = create_async_engine(asyncpg_url(url), poolclass=pool.NullPool)
+    async with engine.begin() as connection:
+        await connection.run_sync(_migrate, metadata)
+    await engine.dispose()
+
+
+def _migrate(connection: Connection, metadata: MetaData) -> None:
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+    context.configure(connection=connection, target_metadata=metadata, transactional_ddl=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def upgrade_kernel(op: Operations, version: int) -> None:
+    """Create the kernel's tables as of that version. Raises LookupError for an unknown one."""
+    if version != 1:
+        msg = f"the kernel has no schema version {version}"
+        raise LookupError(msg)
+    for table in (INBOX, OUTBOX):
+        table.to_metadata(MetaData()).create(op.get_bind())
+
+
+def downgrade_kernel(op: Operations, version: int) -> None:
+    """Drop what `upgrade_kernel` made."""
+    if version == 1:
+        for table in (OUTBOX, INBOX):
+            op.drop_table(table.name)

@@ -1,0 +1,145 @@
+"""The outbox: what was said, stored in the transaction of its cause and kept until the broker confirmed it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+import uuid_utils
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from contracts.event import Event, OrderEvent
+from messaging.envelope import CAUSATION, REDRIVE
+
+CHANNEL = "outbox"
+"""The PostgreSQL notification channel that wakes a relay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One stored message."""
+
+    id: UUID
+    event_id: UUID
+    name: str
+    type: str
+    order_id: UUID | None
+    body: str
+    headers: dict[str, Any] = field(default_factory=dict)
+    cause_id: UUID | None = None
+    redrive: int = 0
+
+
+def outgoing(event: Event, *, cause: Event | None, redrive: int, context: dict[str, str]) -> Outgoing:
+    """The message that says `event`, with the number of the re-drive that it belongs to and the trace context."""
+    headers: dict[str, Any] = {**context}
+    if cause is not None:
+        headers[CAUSATION] = str(cause.event_id)
+    if redrive:
+        headers[REDRIVE] = redrive
+    return Outgoing(
+        id=UUID(bytes=uuid_utils.uuid7().bytes),
+        event_id=event.event_id,
+        name=event.name,
+        type=event.message_type(),
+        order_id=event.order_id if isinstance(event, OrderEvent) else None,
+        body=event.model_dump_json(),
+        headers=headers,
+        cause_id=None if cause is None else cause.event_id,
+        redrive=redrive,
+    )
+
+
+_COLUMNS = "id, event_id, name, type, order_id, body, headers, cause_id, redrive"
+_APPEND = text(
+    f"""
+    INSERT INTO outbox ({_COLUMNS}, due_at)
+    SELECT *, now() + CAST(:grace AS interval) FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:event_ids AS uuid[]), CAST(:names AS text[]), CAST(:types AS text[]),
+        CAST(:order_ids AS uuid[]), CAST(:bodies AS text[]), CAST(:headers AS jsonb[]), CAST(:cause_ids AS uuid[]),
+        CAST(:redrives AS int[]))
+    """  # noqa: S608 - constants only
+)
+_UNSENT_BY_CAUSE = text(
+    f"SELECT {_COLUMNS} FROM outbox WHERE sent_at IS NULL AND cause_id = ANY (CAST(:causes AS uuid[])) ORDER BY id"  # noqa: S608
+)
+_TAKE_DUE = text(
+    f"""
+    UPDATE outbox SET due_at = now() + CAST(:lease AS interval)
+    WHERE id IN (
+        SELECT id FROM outbox WHERE sent_at IS NULL AND due_at <= now() AND NOT id = ANY (CAST(:skip AS uuid[]))
+        ORDER BY due_at LIMIT :most FOR UPDATE SKIP LOCKED)
+    RETURNING {_COLUMNS}
+    """  # noqa: S608
+)
+_MARK_SENT = text("UPDATE outbox SET sent_at = now() WHERE id = ANY (CAST(:ids AS uuid[])) AND sent_at IS NULL")
+_HAND_OVER = text("UPDATE outbox SET due_at = now() WHERE id = ANY (CAST(:ids AS uuid[])) AND sent_at IS NULL")
+_PRUNE = text(
+    """
+    DELETE FROM outbox WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM outbox WHERE sent_at < now() - CAST(:age AS interval) LIMIT :most))
+    """
+)
+_BACKLOG = text(
+    "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM outbox WHERE sent_at IS NULL"
+)
+
+
+async def append(db: AsyncSession, messages: Sequence[Outgoing], grace: timedelta) -> None:
+    """Store the messages in one statement. The relay leaves them alone for `grace`: their own unit of work sends
+    them."""
+    await db.execute(
+        _APPEND,
+        {
+            "grace": grace,
+            "ids": [m.id for m in messages],
+            "event_ids": [m.event_id for m in messages],
+            "names": [m.name for m in messages],
+            "types": [m.type for m in messages],
+            "order_ids": [m.order_id for m in messages],
+            "bodies": [m.body for m in messages],
+            "headers": [orjson.dumps(m.headers).decode() for m in messages],
+            "cause_ids": [m.cause_id for m in messages],
+            "redrives": [m.redrive for m in messages],
+        },
+    )
+
+
+async def unsent_by_cause(db: AsyncSession, causes: Collection[UUID]) -> list[Outgoing]:
+    """What these events caused and nobody has confirmed yet."""
+    return [Outgoing(*row) for row in await db.execute(_UNSENT_BY_CAUSE, {"causes": list(causes)})]
+
+
+async def take_due(db: AsyncSession, *, skip: Collection[UUID], lease: timedelta, most: int) -> list[Outgoing]:
+    """Lease unsent messages that are due. Another relay gets them only after `lease`; locked ones are skipped."""
+    rows = await db.execute(_TAKE_DUE, {"skip": list(skip), "lease": lease, "most": most})
+    return sorted((Outgoing(*row) for row in rows), key=lambda message: message.id)
+
+
+async def mark_sent(db: AsyncSession, ids: Collection[UUID]) -> None:
+    """Note that the broker confirmed these. Losing the note is harmless: they are sent again and skipped."""
+    await db.execute(text("SET LOCAL synchronous_commit TO off"))
+    await db.execute(_MARK_SENT, {"ids": list(ids)})
+
+
+async def hand_over(db: AsyncSession, ids: Collection[UUID]) -> None:
+    """Give messages that this process could not send to whichever relay is quickest."""
+    await db.execute(_HAND_OVER, {"ids": list(ids)})
+    await db.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+async def prune(db: AsyncSession, age: timedelta, most: int) -> int:
+    """Delete at most `most` messages that were sent longer than `age` ago; returns how many."""
+    result = await db.execute(_PRUNE, {"age": age, "most": most})
+    return result.rowcount  # type: ignore[attr-defined,no-any-return]
+
+
+async def backlog(db: AsyncSession) -> tuple[int, float]:
+    """How many messages are unsent, and the age of the oldest in seconds."""
+    count, age = (await db.execute(_BACKLOG)).one()
+    return count, float(age)

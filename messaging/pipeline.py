@@ -1,0 +1,190 @@
+"""One message's way, from its delivery to its acknowledgement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from faststream import BaseMiddleware
+
+from contracts.event import Event, OrderEvent
+from messaging import edge
+from messaging.envelope import Envelope, Poison, read_envelope, read_event
+from messaging.inbox import Key
+from messaging.order_row import OrderRow
+from messaging.outbox import Outgoing
+from messaging.outcome import Retry
+from messaging.retry import RetryPolicy, reason_of
+from messaging.signature import Handler, Prepare, Signature
+from messaging.unit import GroupExecutor, Work
+
+if TYPE_CHECKING:
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from messaging.courier import Courier
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+"""Seconds between attempts to publish, doubling."""
+
+_envelope: ContextVar[Envelope] = ContextVar("envelope")
+
+
+class PrepareTimeout(Retry):
+    """A remote call did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One event in one service: its queue, its handler, its retries."""
+
+    event: type[Event]
+    queue: str
+    handler: Handler
+    signature: Signature
+    prepare: Prepare | None
+    retry: RetryPolicy
+
+
+class Pipeline:
+    """Receive, prepare, apply in a group, send what was said, acknowledge."""
+
+    def __init__(self, routes: Mapping[str, Route], prepare_timeout: float) -> None:
+        self._routes = routes
+        self._prepare_timeout = prepare_timeout
+        self.executor: GroupExecutor | None = None
+        self.courier: Courier | None = None
+        self.mark_sent: Callable[[Sequence[Outgoing]], None] = lambda _: None
+        self.in_progress = 0
+
+    def decoder(self, route: Route) -> Callable[[Any], Awaitable[Event]]:
+        """FastStream's decoder for a queue: bytes to the contract's event. Raises Poison."""
+
+        async def decode(message: Any) -> Event:  # noqa: ANN401, RUF029 - FastStream awaits it
+            return read_event(route.event, message)
+
+        return decode
+
+    async def consume(self, route: Route, event: Event) -> None:
+        """What the typed subscriber of a queue does with an event."""
+        envelope = _envelope.get()
+        prepared = await self._prepare(route, event)
+        work = Work(
+            key=Key(event.event_id, route.queue, envelope.redrive),
+            run=_bind(route, event, prepared),
+            event=event,
+            order_id=event.order_id if isinstance(event, OrderEvent) else None,
+            creates_row=route.signature.creates_row,
+            redrive=envelope.redrive,
+            context=_trace_context(envelope),
+            alone=envelope.redelivered or envelope.attempt > 0,
+        )
+        if self.executor is None:
+            msg = "the service is not running"
+            raise RuntimeError(msg)
+        await self.send(await self.executor.submit(work))
+
+    async def _prepare(self, route: Route, event: Event) -> object:
+        """The handler's remote call: outside any transaction, bounded in time."""
+        if route.prepare is None:
+            return None
+        edge.crash_point(f"{edge.Step.PREPARE}.before")
+        try:
+            async with asyncio.timeout(self._prepare_timeout):
+                prepared = await route.prepare(event)
+        except TimeoutError as error:
+            raise PrepareTimeout(f"no answer within {self._prepare_timeout} s") from error
+        edge.crash_point(f"{edge.Step.PREPARE}.after")
+        return prepared
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        """Send until each message is confirmed; what is held back meanwhile is only this one delivery."""
+        waiting, pause = messages, FIRST_PAUSE
+        while waiting and self.courier is not None:
+            unsent = await self.courier.send(waiting)
+            self.mark_sent([message for message in waiting if message not in unsent])
+            waiting = unsent
+            if waiting:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def settle(self, queue: str, call_next: Callable[[Any], Awaitable[Any]], message: Any) -> Any:  # noqa: ANN401
+        """Handle a delivered message to its end: applied, waiting in a tier, or parked. Only then is it acked."""
+        self.in_progress += 1
+        try:
+            try:
+                envelope = read_envelope(queue, message)
+                _envelope.set(envelope)
+                result = await call_next(message)
+            except Exception as error:  # noqa: BLE001 - every failure has a place to go
+                result = None
+                await self._set_aside(self._routes[queue], message, error)
+            await edge.ack(message)
+            return result
+        finally:
+            self.in_progress -= 1
+
+    async def _set_aside(self, route: Route, message: Any, error: BaseException) -> None:  # noqa: ANN401
+        """Publish a failed message to its next tier, or to its dead-letter queue; keep trying while nobody confirms."""
+        envelope = _envelope_of(route, message)
+        delay = route.retry.next_tier(envelope, error)
+        log.warning(
+            "message parked" if delay is None else "message waits for a retry",
+            queue=route.queue,
+            message_id=message.raw_message.message_id,
+            attempt=envelope.attempt + 1,
+            delay=delay,
+            error=type(error).__name__,
+            reason=reason_of(error),
+        )
+        pause = FIRST_PAUSE
+        while self.courier is not None:
+            try:
+                if delay is None:
+                    await self.courier.park(message, envelope, error)
+                else:
+                    await self.courier.retry(message, envelope, error, delay)
+            except edge.PublishFailed as failure:
+                log.warning("message kept", queue=route.queue, error=str(failure))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                return
+
+
+def custody(pipeline: Pipeline) -> type[BaseMiddleware]:
+    """FastStream's middleware that keeps a message until it is applied, waiting in a tier, or parked."""
+
+    class Custody(BaseMiddleware):
+        async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:  # noqa: ANN401
+            queue: str = self.context.get_local("handler_").queue.name
+            return await pipeline.settle(queue, call_next, msg)
+
+    return Custody
+
+
+def _bind(route: Route, event: Event, prepared: object) -> Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event]]]:
+    async def run(db: AsyncSession, row: OrderRow | None) -> Sequence[Event]:
+        said = await route.handler(**route.signature.arguments(event, prepared, row, db))
+        if said is None:
+            return ()
+        return (said,) if isinstance(said, Event) else said
+
+    return run
+
+
+def _envelope_of(route: Route, message: Any) -> Envelope:  # noqa: ANN401
+    """The message's envelope; of a message whose headers are themselves poison, one that keeps them."""
+    try:
+        return read_envelope(route.queue, message)
+    except Poison:
+        return Envelope(route.queue, redrive=0, attempt=0, redelivered=False, headers=dict(message.headers))
+
+
+def _trace_context(envelope: Envelope) -> dict[str, str]:
+    return {name: str(envelope.headers[name]) for name in ("traceparent", "tracestate") if name in envelope.headers}

@@ -1,0 +1,74 @@
+"""What becomes of a message that failed: another attempt through a tier, or a place where a person sees it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from messaging.envelope import ATTEMPT, ERROR_CLASS, ERROR_REASON, FIRST_FAILURE, Envelope
+from messaging.outcome import Reject, Retry
+from messaging.topology import DEFAULT_TIERS, Delay
+
+_BROKER_HISTORY = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
+"""Headers of RabbitMQ's own dead-lettering; republished, they make messages vanish on 3.10."""
+_MAX_REASON = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often, and after which delays, one handler's failed messages are tried again."""
+
+    tiers: tuple[Delay, ...] = DEFAULT_TIERS
+    never_park: bool = False
+    """For compensations and captures: a passing failure stays in the last tier until it passes."""
+
+    def next_tier(self, envelope: Envelope, error: BaseException) -> Delay | None:
+        """The tier for the next attempt; None parks the message."""
+        if isinstance(error, Reject):
+            return None
+        if envelope.attempt < len(self.tiers):
+            return self.tiers[envelope.attempt]
+        if self.never_park and self.tiers and isinstance(error, Retry | OSError | TimeoutError):
+            return self.tiers[-1]
+        return None
+
+
+def failure_headers(envelope: Envelope, error: BaseException) -> dict[str, Any]:
+    """The message's headers with this failure noted: attempts, first failure, class and reason of the error."""
+    kept = {name: value for name, value in envelope.headers.items() if not name.startswith(_BROKER_HISTORY)}
+    return {
+        **kept,
+        ATTEMPT: envelope.attempt + 1,
+        FIRST_FAILURE: kept.get(FIRST_FAILURE) or datetime.now(UTC).isoformat(timespec="milliseconds"),
+        ERROR_CLASS: type(error).__name__,
+        ERROR_REASON: reason_of(error),
+    }
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong in a sentence, and where it was raised, without the message's content."""
+    text = str(error) if isinstance(error, Retry | Reject) else "".join(_last_line(error))
+    return text.replace("\x00", "")[:_MAX_REASON]
+
+
+def _last_line(error: BaseException) -> list[str]:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" (at {frames[-1].name}, line {frames[-1].lineno})" if frames else ""
+    first = str(error).splitlines()[0] if str(error) else ""
+    return [f"{first}{where}"]
+
+
+def properties_of(message: Any) -> Mapping[str, Any]:  # noqa: ANN401 - FastStream's untyped message
+    """The properties that a message keeps through every attempt."""
+    raw = message.raw_message
+    return {
+        "message_id": raw.message_id,
+        "correlation_id": raw.correlation_id,
+        "message_type": raw.type,
+        "content_type": raw.content_type,
+        "content_encoding": raw.content_encoding,
+        "timestamp": raw.timestamp,
+    }

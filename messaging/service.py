@@ -1,0 +1,260 @@
+"""A service: its handlers, and everything that lets them run safely."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+import structlog
+from faststream import AckPolicy, FastStream
+from faststream.rabbit import Channel, QueueType, RabbitQueue, RabbitRouter
+from faststream.specification import AsyncAPI
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from contracts.event import Event
+from messaging import logs
+from messaging.broker import RECONNECT_INTERVAL, TwoConnectionBroker, amqp_url
+from messaging.courier import EVENTS_EXCHANGE, Courier, RabbitCourier
+from messaging.database import Database, DatabaseUnavailable
+from messaging.health import Health
+from messaging.order_row import OrderRow
+from messaging.pipeline import Pipeline, Route, custody
+from messaging.relay import Marker, Relay, prune
+from messaging.retry import RetryPolicy
+from messaging.settings import ServiceSettings
+from messaging.signature import Handler, Prepare, read_signature
+from messaging.supervisor import Supervisor
+from messaging.topology import queue_name
+from messaging.unit import GroupExecutor, Preload, Rules, Work, command_key
+
+log = structlog.get_logger(__name__)
+
+COMMAND_PATIENCE = 2.0
+"""Seconds that a command waits for an absent database before it fails."""
+
+
+class NotConsuming(Exception):  # noqa: N818 - a state
+    """A queue has no live consumer here, or the broker is away."""
+
+
+class Service:
+    """Handlers and their queues, on one broker and one database. Nothing connects before it is started."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ServiceSettings,
+        *,
+        row: type[OrderRow] | None = None,
+        preload: Preload | None = None,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.row = row
+        self.preload = preload
+        self.database = Database(settings.database_url.get_secret_value(), name=name, pool_size=settings.database_pool)
+        self.routes: dict[str, Route] = {}
+        self.publishers: dict[str, Any] = {}
+        self.router = RabbitRouter()
+        self._pipeline = Pipeline(self.routes, settings.prepare_timeout)
+        self._workers: dict[str, Callable[[], Awaitable[None]]] = {}
+        self._commands: GroupExecutor | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+        self.broker = TwoConnectionBroker(
+            amqp_url(settings.amqp_url.get_secret_value()),
+            fail_fast=False,
+            reconnect_interval=RECONNECT_INTERVAL,
+            graceful_timeout=None,
+            app_id=name,
+            apply_types=False,
+            routers=[self.router],
+            middlewares=[custody(self._pipeline)],
+            logger=logging.getLogger(f"faststream.{name}"),
+            log_level=logging.DEBUG,
+            specification_url="amqp://localhost:5672",
+        )
+        self.health = Health(name, {"database": self.database.check, "broker": self._check_broker})
+
+    def handle(self, handler: Handler, *, prepare: Prepare | None = None, retry: RetryPolicy | None = None) -> None:
+        """Consume the events that the handler's signature names, and publish those that it returns.
+
+        Raises TypeError for a signature that cannot be read, and ValueError for an event that has a handler already.
+        """
+        signature = read_signature(handler, self.row, prepare)
+        policy = retry or RetryPolicy(tiers=self.settings.retry_tiers)
+        for event in signature.events:
+            queue = queue_name(self.name, event.name)
+            if queue in self.routes:
+                msg = f"{queue} has two handlers"
+                raise ValueError(msg)
+            route = self.routes[queue] = Route(event, queue, handler, signature, prepare, policy)
+            self._subscribe(route)
+        self.publishes(*signature.returns)
+
+    def publishes(self, *events: type[Event]) -> None:
+        """Declare that the service says these events, besides those that its handlers return."""
+        for event in events:
+            if event.name not in self.publishers:
+                self.publishers[event.name] = self.router.publisher(
+                    exchange=EVENTS_EXCHANGE,
+                    routing_key=event.name,
+                    schema=event,
+                    persist=True,
+                    message_type=event.message_type(),
+                    title=f"{self.name}.publishes.{event.name}",
+                    description=event.__doc__,
+                )
+
+    def worker(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Keep a background task running while the service runs; when it fails it is started again."""
+        self._workers[name] = work
+
+    async def execute(self, work: Callable[[AsyncSession], Awaitable[Sequence[Event]]]) -> None:
+        """Run `work` and store the events that it returns, in one transaction; return once it is committed.
+
+        Concurrent commands share transactions, and a failed one runs again alone, so `work` builds its rows anew
+        on each call. The events are published right after, in the background; what cannot be published stays in the
+        outbox. Raises what `work` raises, or DatabaseUnavailable.
+        """
+        if self._commands is None:
+            msg = f"{self.name} is not running"
+            raise DatabaseUnavailable(msg)
+
+        async def run(db: AsyncSession, _: OrderRow | None) -> Sequence[Event]:
+            return await work(db)
+
+        said = await self._commands.submit(Work(key=command_key("command"), run=run, patience=COMMAND_PATIENCE))
+        task = asyncio.create_task(self._pipeline.send(said))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    @contextlib.asynccontextmanager
+    async def running(self, courier: Courier | None = None) -> AsyncIterator[None]:
+        """Everything but the broker: database, unit of work, outbox, workers, health. Tests give their own courier."""
+        settings, supervisor = self.settings, Supervisor()
+        marker = Marker(self.database)
+        rules = Rules(settings.group_size, timedelta(seconds=settings.relay_grace), self.row, self.preload)
+        deliveries = GroupExecutor(self.database, rules)
+        self._commands = GroupExecutor(self.database, rules)
+        self._pipeline.executor = deliveries
+        self._pipeline.mark_sent = marker.add
+        supervisor.start("deliveries", deliveries.run)
+        supervisor.start("commands", self._commands.run)
+        supervisor.start("marker", marker.run)
+        if courier is None:
+            rabbit = courier = RabbitCourier(self.broker, self.publishers, settings.publish_timeout)
+            relay = Relay(
+                self.database,
+                rabbit,
+                marker,
+                interval=settings.relay_interval,
+                in_flight=lambda: rabbit.in_flight,
+                can_send=lambda: self.broker.connected,
+            )
+            supervisor.start("relay", relay.run)
+            supervisor.start("prune", lambda: prune(self.database, timedelta(days=settings.retention_days)))
+        self._pipeline.courier = courier
+        for name, work in self._workers.items():
+            supervisor.start(name, work)
+        try:
+            async with self.health.served(settings.http_host, settings.http_port):
+                yield
+        finally:
+            await self._drain()
+            self._commands = self._pipeline.executor = self._pipeline.courier = None
+            await supervisor.stop()
+            await marker.flush()
+            await self.database.close()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: object = None) -> AsyncIterator[None]:
+        """FastAPI's lifespan: everything, with the broker started beside, so that orders are accepted without it."""
+        logs.configure(self.name, self.settings.log_level, self.settings.log_format)
+        async with self.running():
+            starting = asyncio.create_task(self.broker.start(), name="broker")
+            starting.add_done_callback(_end_process_on_error)
+            try:
+                yield
+            finally:
+                starting.cancel()
+                await self.stop_intake()
+                await self._drain()
+                await self.broker.stop()
+
+    @cached_property
+    def app(self) -> FastStream:
+        """The FastStream application, for `faststream run` and `faststream docs gen`."""
+
+        @contextlib.asynccontextmanager
+        async def lifespan() -> AsyncIterator[None]:
+            logs.configure(self.name, self.settings.log_level, self.settings.log_format)
+            async with self.running():
+                yield
+
+        return FastStream(
+            self.broker,
+            lifespan=lifespan,
+            on_shutdown=[self.stop_intake, self._drain],
+            logger=None,
+            specification=AsyncAPI(title=self.name, version="0.1.0", schema_version="3.0.0"),
+        )
+
+    async def stop_intake(self) -> None:
+        """Take no more messages; those in progress go on."""
+        for subscriber in self.broker.subscribers:
+            queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # noqa: SLF001 - FastStream has no public way
+            if queue is not None and tag is not None and not queue.channel.is_closed:
+                await queue.cancel(tag)
+            subscriber._consumer_tag = None  # noqa: SLF001
+
+    async def _drain(self) -> None:
+        """Wait, at most `shutdown_timeout` seconds, for messages in progress and events being sent."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.shutdown_timeout):
+                while self._pipeline.in_progress or self._sending:
+                    await asyncio.sleep(0.01)
+
+    def _subscribe(self, route: Route) -> None:
+        async def consume(event: Event) -> None:
+            await self._pipeline.consume(route, event)
+
+        consume.__name__ = route.handler.__name__
+        consume.__doc__ = route.handler.__doc__
+        consume.__annotations__ = {"event": route.event, "return": None}
+        subscriber = self.router.subscriber(
+            RabbitQueue(
+                route.queue, queue_type=QueueType.QUORUM, durable=True, routing_key=route.event.name, declare=False
+            ),
+            exchange=EVENTS_EXCHANGE,
+            channel=Channel(prefetch_count=self.settings.prefetch),
+            ack_policy=AckPolicy.MANUAL,
+            decoder=self._pipeline.decoder(route),
+            title=route.queue,
+            description=route.handler.__doc__,
+        )
+        subscriber(consume)
+
+    async def _check_broker(self) -> None:  # noqa: RUF029 - a check is awaited
+        if not self.broker.connected:
+            msg = "the broker is out of reach"
+            raise NotConsuming(msg)
+        for subscriber in self.broker.subscribers:
+            queue = subscriber._queue_obj  # noqa: SLF001
+            tag = subscriber._consumer_tag  # noqa: SLF001
+            if queue is None or tag is None or queue.channel.is_closed:
+                msg = f"{subscriber.queue.name} has no consumer"
+                raise NotConsuming(msg)
+
+
+def _end_process_on_error(starting: asyncio.Task[None]) -> None:
+    """A broker that refuses (missing topology, wrong password) ends the process; one that is away is waited for."""
+    if not starting.cancelled() and starting.exception() is not None:
+        log.critical("broker refused", error=str(starting.exception()))
+        os.kill(os.getpid(), signal.SIGTERM)

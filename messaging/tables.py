@@ -1,0 +1,43 @@
+"""The kernel's own tables, present in every service's database."""
+
+from sqlalchemy import Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+METADATA = MetaData()
+
+INBOX = Table(
+    "inbox",
+    METADATA,
+    Column("event_id", Uuid, primary_key=True),
+    Column("queue", Text, primary_key=True),
+    Column("redrive", Integer, primary_key=True),
+    Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="What was applied: the key of a message is its queue, its id and its re-drive number.",
+)
+
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("event_id", Uuid, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("order_id", Uuid),
+    Column("body", Text, nullable=False),
+    Column("headers", JSONB, nullable=False),
+    Column("cause_id", Uuid),
+    Column("redrive", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("sent_at", DateTime(timezone=True)),
+    Index("outbox_due", "due_at", postgresql_where=text("sent_at IS NULL")),
+    Index("outbox_unsent_by_cause", "cause_id", postgresql_where=text("sent_at IS NULL")),
+    Index("outbox_sent", "sent_at", postgresql_where=text("sent_at IS NOT NULL")),
+    comment="What was said: stored with its cause's effect, sent with a confirm, marked after it.",
+)
+
+
+def attach(metadata: MetaData) -> None:
+    """Add the kernel's tables to a service's own MetaData."""
+    for table in (INBOX, OUTBOX):
+        table.to_metadata(metadata)

@@ -1,0 +1,208 @@
+"""The group unit of work: many messages, one transaction, each effect once.
+
+Messages that are ready share a transaction. It claims their inbox keys, creates and locks their order rows, runs the
+handlers one after another, stores what they say in the outbox, and commits. If anything raises, all of it is rolled
+back and the group is split, until the message that is to blame has failed alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from contracts.event import Event
+from messaging import edge, inbox, outbox
+from messaging.database import Database, DatabaseUnavailable, is_contention, is_unavailable
+from messaging.inbox import Key
+from messaging.order_row import OrderRow
+from messaging.outbox import Outgoing
+
+log = structlog.get_logger(__name__)
+
+Run = Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event]]]
+Batch = Sequence[tuple[Event, OrderRow | None]]
+Preload = Callable[[AsyncSession, Batch], Awaitable[None]]
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+"""Seconds between attempts in place, doubling."""
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """One message's, or one command's, part of a group. It may run several times; only the last run counts."""
+
+    key: Key
+    run: Run
+    event: Event | None = None
+    order_id: UUID | None = None
+    creates_row: bool = False
+    redrive: int = 0
+    context: dict[str, str] = field(default_factory=dict)
+    """The trace context that the events inherit."""
+    alone: bool = False
+    """Retried and redelivered messages never share a transaction: their neighbours must not suffer."""
+    patience: float | None = None
+    """Seconds to keep trying while the database is away; None for as long as it takes."""
+    outcome: asyncio.Future[list[Outgoing]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How groups are made."""
+
+    size: int
+    grace: timedelta
+    """How long the relay leaves a new outbox row alone."""
+    row: type[OrderRow] | None = None
+    preload: Preload | None = None
+
+
+class GroupExecutor:
+    """Takes the work that is ready and runs it in groups, one transaction at a time."""
+
+    def __init__(self, database: Database, rules: Rules) -> None:
+        self._database = database
+        self._rules = rules
+        self._waiting: deque[Work] = deque()
+        self._ready = asyncio.Event()
+
+    async def submit(self, work: Work) -> list[Outgoing]:
+        """Do the work in a group; returns the messages that are now to be sent. Raises what the work raised alone."""
+        self._waiting.append(work)
+        self._ready.set()
+        return await work.outcome
+
+    async def run(self) -> None:
+        """Run groups for ever."""
+        while True:
+            await self._ready.wait()
+            group = self._take()
+            if not self._waiting:
+                self._ready.clear()
+            if group:
+                await self._execute(group)
+
+    def _take(self) -> list[Work]:
+        """The next group: up to `size` works that may be together, or one that must be alone."""
+        group: list[Work] = []
+        while self._waiting and len(group) < self._rules.size:
+            if self._waiting[0].alone:
+                return group or [self._waiting.popleft()]
+            work = self._waiting.popleft()
+            if not work.outcome.done():  # its message's connection was lost meanwhile
+                group.append(work)
+        return group
+
+    async def _execute(self, group: Sequence[Work]) -> None:
+        """Run a group to its end: in place while the database is away or busy, split when something raises."""
+        try:
+            said = await self._persist(group)
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the work
+            if len(group) == 1:
+                _fail(group[0], error)
+                return
+            middle = len(group) // 2
+            await self._execute(group[:middle])
+            await self._execute(group[middle:])
+        else:
+            for work in group:
+                if not work.outcome.done():
+                    work.outcome.set_result(said[work.key])
+
+    async def _persist(self, group: Sequence[Work]) -> dict[Key, list[Outgoing]]:
+        """Attempt a group until its own fault, not the database's, stops it."""
+        clock = asyncio.get_running_loop().time
+        started, pause = clock(), FIRST_PAUSE
+        while True:
+            try:
+                return await self._attempt(group)
+            except Exception as error:
+                away = is_unavailable(error)
+                if not away and not is_contention(error):
+                    raise
+                log.warning("group waits for the database", away=away, error=_brief(error), size=len(group))
+                for work in group:
+                    if away and work.patience is not None and clock() - started > work.patience:
+                        _fail(work, DatabaseUnavailable(_brief(error)))
+                group = [work for work in group if not work.outcome.done()]
+                if not group:
+                    return {}
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _attempt(self, group: Sequence[Work]) -> dict[Key, list[Outgoing]]:
+        """One transaction. Only frozen events and prepared values come in from an earlier attempt."""
+        async with self._database.session() as db:
+            fresh = await inbox.claim(db, {work.key for work in group})
+            todo: dict[Key, Work] = {}
+            for work in group:
+                if work.key in fresh:
+                    todo.setdefault(work.key, work)  # a second copy in the group shares the first one's fate
+            rows = await self._lock_rows(db, todo.values())
+            if self._rules.preload is not None:
+                batch = [(w.event, rows.get(w.order_id)) for w in todo.values() if w.event is not None]
+                if batch:
+                    await self._rules.preload(db, batch)
+            said: dict[Key, list[Outgoing]] = {}
+            for key, work in todo.items():
+                events = await work.run(db, rows.get(work.order_id))
+                said[key] = [
+                    outbox.outgoing(event, cause=work.event, redrive=work.redrive, context=work.context)
+                    for event in events
+                ]
+            await db.flush()
+            messages = [message for batch in said.values() for message in batch]
+            if messages:
+                await outbox.append(db, messages, self._rules.grace)
+            said |= await self._said_before(db, [work.key for work in group if work.key not in fresh])
+            await edge.commit(db, edge.Step.GROUP_COMMIT)
+        return said
+
+    async def _lock_rows(self, db: AsyncSession, works: Collection[Work]) -> dict[UUID | None, OrderRow]:
+        """Create the rows that may be missing and lock all, in key order."""
+        model = self._rules.row
+        wanted = sorted({work.order_id for work in works if work.order_id is not None})
+        if model is None or not wanted:
+            return {}
+        missing = sorted({work.order_id for work in works if work.order_id is not None and work.creates_row})
+        if missing:
+            values = [{"order_id": order_id} for order_id in missing]
+            await db.execute(insert(model).values(values).on_conflict_do_nothing())
+        statement = (
+            select(model)
+            .where(model.order_id.in_(wanted))  # type: ignore[attr-defined]
+            .order_by(model.order_id)  # type: ignore[arg-type]
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        return {row.order_id: row for row in await db.exec(statement)}
+
+    async def _said_before(self, db: AsyncSession, keys: Sequence[Key]) -> dict[Key, list[Outgoing]]:
+        """For messages applied earlier: what they caused that no broker has confirmed, to be sent before the ack."""
+        if not keys:
+            return {}
+        unsent = await outbox.unsent_by_cause(db, {key.event_id for key in keys})
+        return {key: [message for message in unsent if message.cause_id == key.event_id] for key in keys}
+
+
+def command_key(name: str) -> Key:
+    """A key for work that no message asked for; it tells, after a lost COMMIT, whether the work was done."""
+    return Key(uuid4(), name, 0)
+
+
+def _fail(work: Work, error: BaseException) -> None:
+    if not work.outcome.done():
+        work.outcome.set_exception(error)
+
+
+def _brief(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
