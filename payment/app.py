@@ -1,5 +1,6 @@
 """Payment's composition root: what it hears, whom it calls, where it runs."""
 
+from messaging.retry import RetryPolicy
 from messaging.service import Service
 from payment import handlers
 from payment.gateway import CardGateway
@@ -18,8 +19,9 @@ def build(settings: Settings) -> Service:
         breaker_reset=settings.gateway_breaker_reset,
     )
     service.handle(handlers.authorize_payment, prepare=gateway.authorize)
-    service.handle(handlers.void_payment, prepare=gateway.void)
-    service.handle(handlers.capture_payment, prepare=gateway.capture)
+    to_the_end = RetryPolicy(settings.retry_tiers, never_park=True)  # money must not stay held, nor untaken
+    service.handle(handlers.void_payment, prepare=gateway.void, retry=to_the_end)
+    service.handle(handlers.capture_payment, prepare=gateway.capture, retry=to_the_end)
     return service
 
 

@@ -111,7 +111,7 @@ class SimulatedGateway:
         upsert = insert(GatewayAccount).values(key=key, status=AccountStatus.UNKNOWN, generation=1, attempts=0)
         locked = upsert.on_conflict_do_update(index_elements=["key"], set_={"key": key}).returning(GatewayAccount)
         async with self._connections, self._database.session() as db, db.begin():
-            yield (await db.scalars(locked)).one()
+            yield (await db.exec(locked)).scalars().one()
 
 
 def _present(account: GatewayAccount, token: str, amount: Money) -> None:
