@@ -102,7 +102,7 @@ class Database:
         """
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT), self.session() as session:
-                level = (await session.execute(text("SHOW transaction_isolation"))).scalar_one()
+                level = (await (await session.connection()).execute(text("SHOW transaction_isolation"))).scalar_one()
         except Exception as error:
             if is_unavailable(error):
                 raise DatabaseUnavailable(str(error)) from error

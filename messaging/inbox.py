@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class Key(NamedTuple):
@@ -35,7 +35,7 @@ _PRUNE = text(
 )
 
 
-async def claim(db: AsyncSession, keys: Collection[Key]) -> set[Key]:
+async def claim(db: AsyncConnection, keys: Collection[Key]) -> set[Key]:
     """Enter the keys, in one statement and in key order; returns those that were not there yet.
 
     Waits for a transaction of another worker that is entering the same key, and sees its outcome.
@@ -45,7 +45,7 @@ async def claim(db: AsyncSession, keys: Collection[Key]) -> set[Key]:
     return {Key(*row) for row in rows}
 
 
-async def prune(db: AsyncSession, age: timedelta, most: int) -> int:
+async def prune(db: AsyncConnection, age: timedelta, most: int) -> int:
     """Forget at most `most` entries older than `age`; returns how many. Order rows keep a late repeat harmless."""
     result = await db.execute(_PRUNE, {"age": age, "most": most})
-    return result.rowcount  # type: ignore[attr-defined,no-any-return]
+    return result.rowcount

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 import uuid_utils
 from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.event import Event, OrderEvent
 from messaging.envelope import CAUSATION, REDRIVE
@@ -90,7 +90,7 @@ _BACKLOG = text(
 )
 
 
-async def append(db: AsyncSession, messages: Sequence[Outgoing], grace: timedelta) -> None:
+async def append(db: AsyncConnection, messages: Sequence[Outgoing], grace: timedelta) -> None:
     """Store the messages in one statement. The relay leaves them alone for `grace`: their own unit of work sends
     them."""
     await db.execute(
@@ -110,36 +110,36 @@ async def append(db: AsyncSession, messages: Sequence[Outgoing], grace: timedelt
     )
 
 
-async def unsent_by_cause(db: AsyncSession, causes: Collection[UUID]) -> list[Outgoing]:
+async def unsent_by_cause(db: AsyncConnection, causes: Collection[UUID]) -> list[Outgoing]:
     """What these events caused and nobody has confirmed yet."""
     return [Outgoing(*row) for row in await db.execute(_UNSENT_BY_CAUSE, {"causes": list(causes)})]
 
 
-async def take_due(db: AsyncSession, *, skip: Collection[UUID], lease: timedelta, most: int) -> list[Outgoing]:
+async def take_due(db: AsyncConnection, *, skip: Collection[UUID], lease: timedelta, most: int) -> list[Outgoing]:
     """Lease unsent messages that are due. Another relay gets them only after `lease`; locked ones are skipped."""
     rows = await db.execute(_TAKE_DUE, {"skip": list(skip), "lease": lease, "most": most})
     return sorted((Outgoing(*row) for row in rows), key=lambda message: message.id)
 
 
-async def mark_sent(db: AsyncSession, ids: Collection[UUID]) -> None:
+async def mark_sent(db: AsyncConnection, ids: Collection[UUID]) -> None:
     """Note that the broker confirmed these. Losing the note is harmless: they are sent again and skipped."""
     await db.execute(text("SET LOCAL synchronous_commit TO off"))
     await db.execute(_MARK_SENT, {"ids": list(ids)})
 
 
-async def hand_over(db: AsyncSession, ids: Collection[UUID]) -> None:
+async def hand_over(db: AsyncConnection, ids: Collection[UUID]) -> None:
     """Give messages that this process could not send to whichever relay is quickest."""
     await db.execute(_HAND_OVER, {"ids": list(ids)})
     await db.execute(text(f"NOTIFY {CHANNEL}"))
 
 
-async def prune(db: AsyncSession, age: timedelta, most: int) -> int:
+async def prune(db: AsyncConnection, age: timedelta, most: int) -> int:
     """Delete at most `most` messages that were sent longer than `age` ago; returns how many."""
     result = await db.execute(_PRUNE, {"age": age, "most": most})
-    return result.rowcount  # type: ignore[attr-defined,no-any-return]
+    return result.rowcount
 
 
-async def backlog(db: AsyncSession) -> tuple[int, float]:
+async def backlog(db: AsyncConnection) -> tuple[int, float]:
     """How many messages are unsent, and the age of the oldest in seconds."""
     count, age = (await db.execute(_BACKLOG)).one()
     return count, float(age)

@@ -55,7 +55,7 @@ class Marker:
             return
         try:
             async with self._database.session() as db:
-                await outbox.mark_sent(db, ids)
+                await outbox.mark_sent(await db.connection(), ids)
                 await edge.commit(db, edge.Step.SENT_COMMIT)
         except BaseException:
             self._confirmed = ids + self._confirmed
@@ -99,7 +99,7 @@ class Relay:
     async def sweep(self) -> int:
         """Send one batch of messages that are due; returns how many there were."""
         async with self._database.session() as db:
-            due = await outbox.take_due(db, skip=self._in_flight(), lease=LEASE, most=BATCH)
+            due = await outbox.take_due(await db.connection(), skip=self._in_flight(), lease=LEASE, most=BATCH)
             await edge.commit(db, edge.Step.RELAY_COMMIT)
         if due:
             unsent = {message.id for message in await self._courier.send(due)}
@@ -134,7 +134,7 @@ class Relay:
 async def hand_over(database: Database, ids: Collection[UUID]) -> None:
     """Let whichever relay is quickest send these."""
     async with database.session() as db:
-        await outbox.hand_over(db, ids)
+        await outbox.hand_over(await db.connection(), ids)
         await edge.commit(db, edge.Step.RELAY_COMMIT)
 
 
@@ -144,7 +144,7 @@ async def prune(database: Database, age: timedelta) -> None:
         for delete in (outbox.prune, inbox.prune):
             while True:
                 async with database.session() as db:
-                    deleted = await delete(db, age, PRUNE_BATCH)
+                    deleted = await delete(await db.connection(), age, PRUNE_BATCH)
                     await edge.commit(db, edge.Step.PRUNE_COMMIT)
                 if deleted < PRUNE_BATCH:
                     break

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -142,7 +143,8 @@ class GroupExecutor:
     async def _attempt(self, group: Sequence[Work]) -> dict[Key, list[Outgoing]]:
         """One transaction. Only frozen events and prepared values come in from an earlier attempt."""
         async with self._database.session() as db:
-            fresh = await inbox.claim(db, {work.key for work in group})
+            core = await db.connection()
+            fresh = await inbox.claim(core, {work.key for work in group})
             todo: dict[Key, Work] = {}
             for work in group:
                 if work.key in fresh:
@@ -162,8 +164,8 @@ class GroupExecutor:
             await db.flush()
             messages = [message for batch in said.values() for message in batch]
             if messages:
-                await outbox.append(db, messages, self._rules.grace)
-            said |= await self._said_before(db, [work.key for work in group if work.key not in fresh])
+                await outbox.append(core, messages, self._rules.grace)
+            said |= await _said_before(core, [work.key for work in group if work.key not in fresh])
             await edge.commit(db, edge.Step.GROUP_COMMIT)
         return said
 
@@ -176,7 +178,7 @@ class GroupExecutor:
         missing = sorted({work.order_id for work in works if work.order_id is not None and work.creates_row})
         if missing:
             values = [{"order_id": order_id} for order_id in missing]
-            await db.execute(insert(model).values(values).on_conflict_do_nothing())
+            await (await db.connection()).execute(insert(model).values(values).on_conflict_do_nothing())
         statement = (
             select(model)
             .where(model.order_id.in_(wanted))  # type: ignore[attr-defined]
@@ -186,17 +188,18 @@ class GroupExecutor:
         )
         return {row.order_id: row for row in await db.exec(statement)}
 
-    async def _said_before(self, db: AsyncSession, keys: Sequence[Key]) -> dict[Key, list[Outgoing]]:
-        """For messages applied earlier: what they caused that no broker has confirmed, to be sent before the ack."""
-        if not keys:
-            return {}
-        unsent = await outbox.unsent_by_cause(db, {key.event_id for key in keys})
-        return {key: [message for message in unsent if message.cause_id == key.event_id] for key in keys}
-
 
 def command_key(name: str) -> Key:
     """A key for work that no message asked for; it tells, after a lost COMMIT, whether the work was done."""
     return Key(uuid4(), name, 0)
+
+
+async def _said_before(db: AsyncConnection, keys: Sequence[Key]) -> dict[Key, list[Outgoing]]:
+    """For messages applied earlier: what they caused that no broker has confirmed, to be sent before the ack."""
+    if not keys:
+        return {}
+    unsent = await outbox.unsent_by_cause(db, {key.event_id for key in keys})
+    return {key: [message for message in unsent if message.cause_id == key.event_id] for key in keys}
 
 
 def _fail(work: Work, error: BaseException) -> None:
