@@ -88,7 +88,7 @@ class Stock(Model, table=True):
 
 
 class StockReceipt(Model, table=True):
-    """Goods that arrived, under the id of the event that said so. Never pruned: a late replay must not add them again."""
+    """Goods that arrived, under the id of the event that said so. Never pruned: a late replay must not count twice."""
 
     __tablename__: ClassVar[Any] = "stock_receipts"
     __table_args__ = (CheckConstraint("quantity > 0", name="quantity_positive"),)

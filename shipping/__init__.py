@@ -1,0 +1,1 @@
+"""Shipping: books parcels with a carrier, and decides every cancellation."""
