@@ -1,0 +1,153 @@
+"""The order API's tables."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import registry
+from sqlmodel import Field, Relationship, SQLModel
+
+from contracts import Money, OrderCreated, OrderEvent
+from messaging.order_row import OrderRow
+from messaging.tables import attach
+from order_api import domain
+from order_api.domain import GIVES_REASON, Status, contradictory, status_of
+
+TOLD = {"amount", "carrier", "payment_id", "reason", "shortages", "tracking_number"}
+"""What a timeline tells of an event: no personal data, and nothing that the order itself shows."""
+
+Moment = DateTime(timezone=True)
+_STATUSES = ", ".join(f"'{status}'" for status in Status)
+
+
+def now() -> datetime:
+    """Read this service's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+class Model(SQLModel, registry=registry()):
+    """Base of the order API's tables: their MetaData is this service's own."""
+
+
+class Fact(Model, table=True):
+    """Something that is known about an order. Written once, never changed."""
+
+    __tablename__: ClassVar[Any] = "facts"
+
+    order_id: UUID = Field(primary_key=True, foreign_key="orders.order_id")
+    name: str = Field(primary_key=True, sa_type=Text)
+    """The event's name; a service says each event at most once an order."""
+    event_id: UUID
+    occurred_at: datetime = Field(sa_type=Moment)  # pyright: ignore[reportArgumentType] - an instance serves, too
+    recorded_at: datetime = Field(default_factory=now, sa_type=Moment)  # pyright: ignore[reportArgumentType]
+    detail: dict[str, Any] = Field(default_factory=dict, sa_type=JSONB)
+
+
+class Order(OrderRow, Model, table=True):
+    """An accepted order. Its state is the status that its facts give; what it said is kept for a re-drive."""
+
+    __tablename__: ClassVar[Any] = "orders"
+    __table_args__ = (CheckConstraint(f"state IN ({_STATUSES})", name="state_known"),)
+
+    customer_id: str = Field(sa_type=Text)
+    currency: str = Field(sa_type=Text)
+    total: int = Field(sa_type=BigInteger)
+    """In minor units of the currency."""
+    items: list[dict[str, Any]] = Field(sa_type=JSONB)
+    reason: str | None = Field(default=None, sa_type=Text)
+    """Why it was rejected or cancelled."""
+    created_at: datetime = Field(sa_type=Moment)  # pyright: ignore[reportArgumentType]
+    updated_at: datetime = Field(sa_type=Moment)  # pyright: ignore[reportArgumentType]
+    redrives: int = 0
+    """How often its first event was published again."""
+    next_deadline: datetime | None = Field(default=None, sa_type=Moment)  # pyright: ignore[reportArgumentType]
+    """When it counts as overdue, by the database's clock; None while nobody watches it."""
+
+    facts: list[Fact] = Relationship(sa_relationship_kwargs={"lazy": "selectin"})
+
+    @classmethod
+    def of(cls, event: OrderCreated) -> "Order":
+        """Make the row of a new order, which has said that it was created."""
+        return cls(
+            order_id=event.order_id,
+            state=Status.PENDING,
+            said={event.name: event.model_dump(mode="json")},
+            customer_id=event.customer_id,
+            currency=event.total.currency,
+            total=event.total.amount,
+            items=[line.model_dump(mode="json") for line in event.items],
+            created_at=event.occurred_at,
+            updated_at=event.occurred_at,
+        )
+
+    @property
+    def status(self) -> Status:
+        """The status that the facts gave when the last one was recorded."""
+        return Status(self.state)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to do for it."""
+        return domain.settled(self.known.keys())
+
+    @property
+    def known(self) -> Mapping[str, Fact]:
+        """The facts by name."""
+        return {fact.name: fact for fact in self.facts}
+
+    def record(self, event: OrderEvent) -> None:
+        """Store the fact and derive the status; a fact that is known already changes nothing.
+
+        A fact that contradicts the others is stored, too, and noted as an anomaly: the status stays a function of
+        the set.
+        """
+        known = {**self.known}
+        if event.name in known:
+            return
+        known[event.name] = fact = Fact(
+            order_id=self.order_id,
+            name=event.name,
+            event_id=event.event_id,
+            occurred_at=event.occurred_at,
+            detail=event.model_dump(mode="json", include=TOLD),
+        )
+        self.facts.append(fact)
+        if contradictory(known.keys()):
+            note = {"event": event.name, "event_id": str(event.event_id), "state": self.state, "evidence": None}
+            self.anomalies = [*self.anomalies, note]
+        status = status_of(known.keys())
+        self.state = status
+        self.reason = _reason(status, known)
+        self.updated_at = fact.recorded_at
+
+
+def _reason(status: Status, known: Mapping[str, Fact]) -> str | None:
+    source = known.get(GIVES_REASON.get(status, ""))
+    return None if source is None else source.detail.get("reason")
+
+
+class Product(Model, table=True):
+    """What the shop sells, and for how much."""
+
+    __tablename__: ClassVar[Any] = "products"
+    __table_args__ = (CheckConstraint("price >= 0", name="price_not_negative"),)
+
+    sku: str = Field(primary_key=True, sa_type=Text)
+    name: str = Field(sa_type=Text)
+    price: int = Field(sa_type=BigInteger)
+    """Of one piece, in minor units of the currency."""
+    currency: str = Field(sa_type=Text)
+    available: int | None = Field(default=None, sa_type=BigInteger)
+    """Pieces for sale when inventory last booked a receipt; None before the first. Never decides about an order."""
+    available_at: datetime | None = Field(default=None, sa_type=Moment)  # pyright: ignore[reportArgumentType]
+
+    @property
+    def money(self) -> Money:
+        """The price of one piece."""
+        return Money(amount=self.price, currency=self.currency)
+
+
+attach(Model.metadata)

@@ -1,0 +1,40 @@
+"""The API's OpenAPI document: as FastAPI makes it, with errors as what they are."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from order_api.problems import MEDIA_TYPE, Kind, ProblemDetails
+
+_DESCRIPTIONS = {kind.status: kind.title for kind in reversed(Kind)} | {422: "A field is not acceptable"}
+
+TAGS = [
+    {"name": "orders", "description": "Placed once, carried to exactly one final state."},
+    {"name": "products", "description": "What the shop sells."},
+]
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that can end with these statuses."""
+    return {status: {"model": ProblemDetails, "description": _DESCRIPTIONS[status]} for status in statuses}
+
+
+class OrderApi(FastAPI):
+    """FastAPI, documenting errors as `application/problem+json`."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            document = super().openapi()
+            for path in document["paths"].values():
+                for operation in path.values():
+                    _mark_problems(operation["responses"])
+        return super().openapi()
+
+
+def _mark_problems(responses: dict[str, dict[str, Any]]) -> None:
+    for status, response in responses.items():
+        content = response.get("content", {})
+        if status >= "400" and "application/json" in content:
+            content[MEDIA_TYPE] = content.pop("application/json")
+        if status == "503":
+            response["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}

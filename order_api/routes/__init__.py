@@ -1,0 +1,7 @@
+"""The REST routes."""
+
+from order_api.routes import orders, products
+
+ROUTERS = (orders.router, products.router)
+
+__all__ = ["ROUTERS"]

@@ -1,0 +1,201 @@
+"""What goes in and out over HTTP. Separate from the events: the two change for different reasons."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts import Address, OrderCreated
+from contracts.values import CurrencyCode, MinorUnits, Sku
+from order_api.domain import MAX_LINES, MAX_QUANTITY, Status
+from order_api.models import Order, Product
+
+NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
+"""PostgreSQL stores no NUL, and no name or address has the others."""
+
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=NO_CONTROL_CHARACTERS)]
+AddressText = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_CONTROL_CHARACTERS)]
+
+EXAMPLE_ORDER: dict[str, Any] = {
+    "customer_id": "c-42",
+    "currency": "EUR",
+    "items": [{"sku": "MUG-01", "quantity": 2}],
+    "payment_token": "tok_ok",
+    "shipping_address": {
+        "name": "Ada",
+        "line1": "1 Main St",
+        "city": "Berlin",
+        "postal_code": "10115",
+        "country": "DE",
+    },
+}
+_EXAMPLE_ID = "0192f5a0-7b1c-7000-8000-00000000002a"
+_EXAMPLE_VIEW: dict[str, Any] = {
+    "order_id": _EXAMPLE_ID,
+    "status": "ready",
+    "settled": True,
+    "reason": None,
+    "customer_id": "c-42",
+    "currency": "EUR",
+    "total": 2580,
+    "items": [{"sku": "MUG-01", "quantity": 2, "unit_price": 1290}],
+    "created_at": "2026-11-02T09:30:00Z",
+    "updated_at": "2026-11-02T09:30:00.412Z",
+}
+
+
+class Wish(BaseModel):
+    """A body that a client sends: nothing unknown, nothing coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WantedItem(Wish):
+    """A product, and how much of it."""
+
+    sku: Sku
+    quantity: Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY, description="Number of pieces.")]
+
+
+class ShippingAddress(Wish):
+    """Where the parcel goes."""
+
+    name: AddressText
+    line1: AddressText
+    line2: AddressText | None = None
+    city: AddressText
+    postal_code: Annotated[str, Field(min_length=1, max_length=16, pattern=NO_CONTROL_CHARACTERS)]
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code.")]
+
+    def as_said(self) -> Address:
+        """Return the address as events carry it."""
+        return Address.model_validate(self.model_dump())
+
+
+class PlaceOrder(Wish):
+    """An order to be placed. Prices and totals are the shop's; lines of the same product are added up."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_ORDER]})
+
+    customer_id: Annotated[Name, Field(description="The client's own reference of its customer.")]
+    currency: Annotated[CurrencyCode, Field(description="ISO 4217 code; every product must be priced in it.")]
+    items: Annotated[list[WantedItem], Field(min_length=1, max_length=MAX_LINES)]
+    payment_token: Annotated[Name, Field(repr=False, description="What the card gateway knows the card by.")]
+    shipping_address: Annotated[ShippingAddress, Field(repr=False)]
+
+
+class Item(BaseModel):
+    """A line of an accepted order."""
+
+    sku: str
+    quantity: int
+    unit_price: Annotated[int, Field(description="In minor units, as it was when the order was accepted.")]
+
+
+class OrderView(BaseModel):
+    """An order, as it stands."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_VIEW]})
+
+    order_id: UUID
+    status: Annotated[Status, Field(description="`ready`, `rejected` and `cancelled` are final.")]
+    settled: Annotated[bool, Field(description="Whether money and goods are where they belong for good.")]
+    reason: Annotated[str | None, Field(description="Why the order was rejected or cancelled.")]
+    customer_id: str
+    currency: str
+    total: Annotated[int, Field(description="In the currency's minor units (cents; yen have none).")]
+    items: list[Item]
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def accepted(cls, event: OrderCreated) -> "OrderView":
+        """Show an order of which nothing is known but that it was accepted."""
+        return cls(
+            order_id=event.order_id,
+            status=Status.PENDING,
+            settled=False,
+            reason=None,
+            customer_id=event.customer_id,
+            currency=event.total.currency,
+            total=event.total.amount,
+            items=[Item.model_validate(line.model_dump()) for line in event.items],
+            created_at=event.occurred_at,
+            updated_at=event.occurred_at,
+        )
+
+    @classmethod
+    def of(cls, order: Order) -> "OrderView":
+        """Show an order with what is known about it."""
+        return cls(
+            order_id=order.order_id,
+            status=order.status,
+            settled=order.settled,
+            reason=order.reason,
+            customer_id=order.customer_id,
+            currency=order.currency,
+            total=order.total,
+            items=[Item.model_validate(line) for line in order.items],
+            created_at=order.created_at,
+            updated_at=order.updated_at,
+        )
+
+
+class Entry(BaseModel):
+    """Something that happened to an order."""
+
+    event: Annotated[str, Field(description="The event's name.", examples=["payment.authorized"])]
+    occurred_at: Annotated[datetime, Field(description="When it happened, by the clock of the service that says so.")]
+    recorded_at: Annotated[datetime, Field(description="When the order API heard of it.")]
+    detail: dict[str, Any]
+
+
+class TimelineView(BaseModel):
+    """What happened to an order so far, in the order in which it happened."""
+
+    order_id: UUID
+    status: Status
+    settled: bool
+    entries: list[Entry]
+
+    @classmethod
+    def of(cls, order: Order) -> "TimelineView":
+        """Show the order's creation and its facts, sorted by the time at which they happened."""
+        facts = sorted(order.facts, key=lambda fact: (fact.occurred_at, fact.recorded_at))
+        return cls(
+            order_id=order.order_id,
+            status=order.status,
+            settled=order.settled,
+            entries=[
+                Entry(event=OrderCreated.name, occurred_at=order.created_at, recorded_at=order.created_at, detail={}),
+                *(
+                    Entry(
+                        event=fact.name,
+                        occurred_at=fact.occurred_at,
+                        recorded_at=fact.recorded_at,
+                        detail=fact.detail,
+                    )
+                    for fact in facts
+                ),
+            ],
+        )
+
+
+class ProductView(BaseModel):
+    """Something that can be ordered."""
+
+    sku: Sku
+    name: str
+    price: Annotated[MinorUnits, Field(description="Of one piece, in the currency's minor units.")]
+    currency: CurrencyCode
+    available: Annotated[int | None, Field(description="Pieces at the last receipt of goods; null if not known.")]
+
+    @classmethod
+    def all_of(cls, products: Sequence[Product]) -> "list[ProductView]":
+        """Show products."""
+        return [
+            cls(sku=each.sku, name=each.name, price=each.price, currency=each.currency, available=each.available)
+            for each in products
+        ]

@@ -1,0 +1,53 @@
+"""`python -m order_api.seed`: brings the products of products.json into the order API's database.
+
+May be run at any time and repeatedly: names and prices are set to what the file says, availability is left alone, and
+products that the file does not name stay.
+"""
+
+import asyncio
+from pathlib import Path
+
+from pydantic import BaseModel, TypeAdapter
+from rich.console import Console
+from sqlalchemy.dialects.postgresql import insert
+
+from contracts.values import CurrencyCode, MinorUnits, Sku
+from messaging.database import Database
+from order_api.models import Product
+from order_api.settings import Settings
+
+FILE = Path(__file__).with_name("products.json")
+
+
+class Listing(BaseModel):
+    """A product in the file."""
+
+    sku: Sku
+    name: str
+    price: MinorUnits
+    currency: CurrencyCode
+
+
+async def seed(database: Database, listings: list[Listing]) -> None:
+    """Insert the products, or set name and price of those that are there."""
+    statement = insert(Product).values([listing.model_dump() for listing in listings])
+    columns = {column: statement.excluded[column] for column in ("name", "price", "currency")}
+    async with database.session() as db, db.begin():
+        await db.exec(statement.on_conflict_do_update(index_elements=["sku"], set_=columns))
+
+
+async def _main() -> None:
+    listings = TypeAdapter(list[Listing]).validate_json(FILE.read_bytes())
+    database = Database(Settings().database_url.get_secret_value(), name="order_api", pool_size=1)
+    try:
+        await seed(database, listings)
+    finally:
+        await database.close()
+    console = Console()
+    for listing in listings:
+        console.print(f"{listing.sku:<10} {listing.name:<20} {listing.price:>8} {listing.currency}", highlight=False)
+    console.print(f"{len(listings)} products are in the order API's catalogue.", highlight=False)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

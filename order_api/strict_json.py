@@ -1,0 +1,81 @@
+"""JSON bodies, read strictly: what other parsers let pass, or read in two ways, is refused."""
+
+import json
+from collections.abc import Callable, Coroutine
+from email.message import Message
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from pydantic import JsonValue
+
+from order_api.problems import Kind, Problem
+
+MAX_DEPTH = 16
+"""Levels of objects and arrays; no body that is accepted has more than three."""
+
+
+def parse(body: bytes) -> JsonValue:
+    """Read a JSON text (RFC 8259).
+
+    Raises Problem for broken syntax, NaN and infinities, text that is no UTF-8, unpaired surrogates, numbers beyond
+    a double, names given twice and nesting deeper than MAX_DEPTH.
+    """
+    try:
+        value: JsonValue = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Problem(Kind.MALFORMED_BODY, "This is no valid JSON in UTF-8.") from None
+    _check_depth(value)
+    json.loads(body, object_pairs_hook=_refuse_repetition, parse_int=str, parse_float=str)
+    return value
+
+
+def _check_depth(value: JsonValue) -> None:
+    level: list[JsonValue] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [child for each in level for child in _children(each)]
+        if not level:
+            return
+    raise Problem(Kind.MALFORMED_BODY, f"The nesting is deeper than {MAX_DEPTH} levels.")
+
+
+def _children(value: JsonValue) -> list[JsonValue]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _refuse_repetition(pairs: list[tuple[str, JsonValue]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise Problem(Kind.MALFORMED_BODY, "An object has the same name twice.")
+
+
+class StrictJsonRequest(Request):
+    """A request whose `json()` is strict."""
+
+    async def json(self) -> Any:
+        return parse(await self.body())
+
+
+class StrictJsonRoute(APIRoute):
+    """A route that reads strict JSON, and nothing else, as its body."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
+
+        async def handle_strictly(request: Request) -> Response:
+            if not _is_json(request.headers.get("content-type", "")):
+                raise Problem(Kind.UNSUPPORTED_MEDIA_TYPE)
+            return await handle(StrictJsonRequest(request.scope, request.receive))
+
+        return handle_strictly
+
+
+def _is_json(content_type: str) -> bool:
+    message = Message()
+    message["content-type"] = content_type
+    subtype = message.get_content_subtype()
+    return message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
