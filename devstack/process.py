@@ -1,5 +1,6 @@
 """One supervised child: started, waited for until it answers, stopped by signal, with its log at hand."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ class Process:
         self.name = name
         self.program = program
         self._child: subprocess.Popen[bytes] | None = None
+        self._asked = False
 
     @property
     def pid(self) -> int:
@@ -39,14 +41,16 @@ class Process:
         if self.running:
             raise StackError(f"{self.name} is running already")
         self.program.log.parent.mkdir(parents=True, exist_ok=True)
-        self._child = spawn(self.program)
+        self._child, self._asked = spawn(self.program), False
 
     def wait_ready(self, answers: Callable[[], bool], *, seconds: float) -> None:
-        """Return once `answers` is true. Raises NotReadyError, with the end of the log, if it ends first or takes too long."""
+        """Return once `answers` is true. Raises NotReadyError, with the log's end, if it ends or takes too long."""
         deadline = time.monotonic() + seconds
         while not answers():
             if not self.running:
-                raise NotReadyError(f"{self.name} ended with status {self.returncode} before it was ready{self.log_end()}")
+                raise NotReadyError(
+                    f"{self.name} ended with status {self.returncode} before it was ready{self.log_end()}"
+                )
             if time.monotonic() > deadline:
                 raise NotReadyError(f"{self.name} was not ready within {seconds:.0f} s{self.log_end()}")
             time.sleep(_POLL_SECONDS)
@@ -58,26 +62,27 @@ class Process:
         except subprocess.TimeoutExpired:
             raise NotReadyError(f"{self.name} had not ended within {seconds:.0f} s{self.log_end()}") from None
 
+    def ask_to_end(self, sent: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal, once, and do not wait, so that several can end side by side."""
+        if self._child and self.running and not self._asked:
+            self._asked = True
+            self._child.send_signal(sent)
+
     def stop(self, sent: signal.Signals = signal.SIGTERM, *, seconds: float = 10) -> None:
         """Ask it to end, and end it after `seconds`. Returns when it and its process group are gone."""
         if self._child is None:
             return
-        if self.running:
-            self._child.send_signal(sent)
-            try:
-                self._child.wait(seconds)
-            except subprocess.TimeoutExpired:
-                pass  # the next line ends it
+        self.ask_to_end(sent)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # then the next line ends it
+            self._child.wait(seconds)
         self.kill()
 
     def kill(self) -> None:
         """SIGKILL, to it and to what it left in its process group."""
         if self._child is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; macOS says the latter of zombies
             os.killpg(self._child.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # gone; macOS says the latter of a group of zombies
-            pass
         self._child.wait()
         self._child = None
 

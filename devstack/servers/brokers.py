@@ -8,6 +8,7 @@ from devstack.threads import run_apart
 
 def ping(url: str, *, seconds: float = 5) -> None:
     """Log in and out. Raises OSError, TimeoutError, ValueError or an AMQPError if that does not work."""
+
     async def work() -> None:
         connection = await aio_pika.connect(url, timeout=seconds)
         await connection.close()

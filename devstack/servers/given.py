@@ -2,7 +2,7 @@
 
 import os
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class Broker:
 
 
 def given_database(service: str) -> str | None:
-    """Return the URL that the environment names for a service, if it does; raises GivenServerError if it does not answer."""
+    """Return the URL that the environment names for a service, if any; raises GivenServerError if nothing answers."""
     variable = database_variable(service)
     url = os.environ.get(variable)
     if not url:
@@ -66,8 +66,8 @@ def given_broker() -> Broker | None:
 
 
 @contextmanager
-def postgres_for(services: Sequence[str], state: Path, *, config: Sequence[str] = ()) -> Iterator[dict[str, str]]:
-    """Yield each service's database URL: the given one, else a database on a private server that ends with the block."""
+def postgres_for(services: Sequence[str], state: Path, *, config: Sequence[str] = ()) -> Generator[dict[str, str]]:
+    """Yield each service's database URL: the given one, else one on a private server that ends with the block."""
     urls = {service: url for service in services if (url := given_database(service))}
     missing = [service for service in services if service not in urls]
     if not missing:
@@ -78,7 +78,7 @@ def postgres_for(services: Sequence[str], state: Path, *, config: Sequence[str] 
 
 
 @contextmanager
-def rabbitmq_for(state: Path, *, config: Sequence[str] = ()) -> Iterator[Broker]:
+def rabbitmq_for(state: Path, *, config: Sequence[str] = ()) -> Generator[Broker]:
     """Yield the given broker, else a private one that ends with the block."""
     if broker := given_broker():
         yield broker

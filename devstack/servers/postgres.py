@@ -22,11 +22,14 @@ SUPERUSER = "postgres"
 class PostgresServer:
     """PostgreSQL on 127.0.0.1 with its data in a folder; a second start on the same folder finds the data again.
 
-    `config` takes lines of postgresql.conf ("fsync = off"). Where we are root the server runs as `nobody`, and if `nobody`
-    cannot reach `state`, its files are in `folder` below /var/tmp instead.
+    `config` takes lines of postgresql.conf ("fsync = off"). Where we are root the server runs as `nobody`, and if
+    `nobody` cannot reach `state`, its files are below /var/tmp instead; `folder` tells. With `discard` the data goes
+    when the server ends.
     """
 
-    def __init__(self, state: Path, *, port: int | None = None, config: Sequence[str] = (), discard: bool = False) -> None:
+    def __init__(
+        self, state: Path, *, port: int | None = None, config: Sequence[str] = (), discard: bool = False
+    ) -> None:
         self.port = port or any_free_port()
         self.discard = discard
         self._wanted_state = state
@@ -61,8 +64,10 @@ class PostgresServer:
         self.wait_ready()
 
     def launch(self) -> None:
-        """Start it and do not wait, so that other servers can start meanwhile. The first time, this makes the data folder."""
+        """Start it and do not wait, so that others can start meanwhile. The first time, this makes the data folder."""
         binaries = postgres_binaries()
+        if self.discard:
+            shutil.rmtree(self.folder, ignore_errors=True)  # what a killed process could not discard
         folder, account = self.folder, unprivileged_account()
         data = folder / "data"
         self._password = self._read_or_make_password(folder)
@@ -84,7 +89,7 @@ class PostgresServer:
                 folder,
                 folder / "postgresql.log",
                 account,
-                signal_on_death=signal.SIGINT,  # PostgreSQL's fast shutdown: clients are cut off, the data is left clean
+                signal_on_death=signal.SIGINT,  # fast shutdown: clients are cut off, the data is left clean
             ),
         )
         (data / "postmaster.pid").unlink(missing_ok=True)  # of a killed server; its process id may be another's by now
@@ -141,10 +146,20 @@ class PostgresServer:
         initdb = Process(
             "initdb",
             Program(
-                # fmt: off
-                [binaries / "initdb", "-D", data, "-U", SUPERUSER, "-A", "scram-sha-256", f"--pwfile={secret}",
-                 "-N", "--locale=C", "-E", "UTF8"],
-                # fmt: on
+                [
+                    binaries / "initdb",
+                    "-D",
+                    data,
+                    "-U",
+                    SUPERUSER,
+                    "-A",
+                    "scram-sha-256",
+                    f"--pwfile={secret}",
+                    "-N",
+                    "--locale=C",
+                    "-E",
+                    "UTF8",
+                ],
                 _ENVIRONMENT,
                 folder,
                 folder / "initdb.log",

@@ -23,12 +23,12 @@ _PLUGINS = ("rabbitmq_management",)
 
 
 class RabbitServer:
-    """RabbitMQ on 127.0.0.1 with its data in a folder; a second start on the same folder finds queues and messages again.
+    """RabbitMQ on 127.0.0.1 with its data in a folder; a second start finds queues and messages again.
 
     `config` takes lines of rabbitmq.conf. epmd, which would outlive the node, is a child of ours on a port of its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is optional and named
         self,
         state: Path,
         *,
@@ -94,7 +94,7 @@ class RabbitServer:
         self._node.launch()
 
     def wait_ready(self, *, seconds: float = 90) -> None:
-        """Return once it takes connections (the listeners are the last thing that RabbitMQ starts) and management answers."""
+        """Return once it takes connections (RabbitMQ opens its listeners last) and management answers."""
         self._running().wait_ready(
             lambda: is_listening(self.port) and brokers.management_answers(self.management_url), seconds=seconds
         )
@@ -148,6 +148,8 @@ class RabbitServer:
             f"management.tcp.port = {self.management_port}",
             f"default_user = {USER}",
             f"default_pass = {self._password}",
+            "log.file = false",
+            "log.console = true",  # all of it goes to rabbitmq.log
             "collect_statistics_interval = 1000",  # queue depths in the management API are a second old, not five
             "raft.wal_max_size_bytes = 67108864",  # the default, 512 MB, is for servers with memory to spare
             *self._config,

@@ -7,7 +7,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -60,7 +60,9 @@ def _private() -> RabbitPrograms:
     with _one_at_a_time():
         if not _TREE.exists():
             try:
-                debian_packages.unpack_with_dependencies("rabbitmq-server", _TREE, wanted="erlang-|rabbitmq-server$|lib")
+                debian_packages.unpack_with_dependencies(
+                    "rabbitmq-server", _TREE, wanted="erlang-|rabbitmq-server$|lib"
+                )
             except debian_packages.DebianPackagesError as failure:
                 raise StackError(_WAYS_OUT.format(reason=failure)) from failure
             _make_relocatable(_TREE / "usr/lib/erlang/bin/erl")
@@ -82,7 +84,7 @@ def _make_relocatable(erl: Path) -> None:
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def _one_at_a_time() -> Generator[None]:
     """Let test workers and commands that start together fetch it once."""
     STACK.mkdir(exist_ok=True)
     with (STACK / "rabbitmq-packages.lock").open("w") as lock:

@@ -1,0 +1,55 @@
+"""The commands of `./run`. Each is a module of devstack.commands; a new one is listed here."""
+
+import signal
+import sys
+from types import FrameType
+
+import typer
+from rich.console import Console
+
+from devstack.commands.asyncapi import asyncapi
+from devstack.commands.check import check
+from devstack.commands.demo import demo
+from devstack.commands.down import down
+from devstack.commands.lock import lock
+from devstack.commands.order import order
+from devstack.commands.test import test
+from devstack.commands.up import up
+from devstack.errors import StackError
+
+PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app = typer.Typer(
+    name="./run",
+    help="Runs the order system on this machine: private servers, four services, no Docker, all on 127.0.0.1.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+app.command(context_settings=PASSES_ON)(test)
+app.command()(up)
+app.command()(down)
+app.command()(order)
+app.command()(check)
+app.command()(asyncapi)
+app.command()(lock)
+
+
+def main() -> None:
+    """Run the command line. SIGTERM and SIGHUP end it as Ctrl-C does: everything that runs is stopped."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        app(prog_name="./run")
+    except StackError as failure:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/] {_literal(failure)}", highlight=False)
+        sys.exit(1)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _literal(failure: StackError) -> str:
+    return str(failure).replace("[", r"\[")

@@ -1,0 +1,55 @@
+"""The command `./run demo`."""
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from devstack.demo import place_and_follow, queue_depths, timelines
+from devstack.endpoints import Endpoints, addresses
+from devstack.orders import OrderApi
+from devstack.paths import STACK
+from devstack.queues import queues
+from devstack.scenarios import DEMO
+from devstack.single import held
+from devstack.stack import Stack
+from devstack.steps import Steps
+
+_FOLDER = STACK / "demo"
+
+
+def demo(
+    *,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep everything running at the end, until Ctrl-C.")] = False,
+    seconds: Annotated[float, typer.Option(help="How long the orders may take.")] = 60,
+) -> None:
+    """Start everything from nothing, place orders, show what becomes of them, and stop it all."""
+    console = Console()
+    with held(STACK / "demo.lock", busy="a demo is running already"), Stack(_FOLDER, throwaway=True) as stack:
+        with Steps(console) as steps:
+            endpoints = stack.start(steps)
+        endpoints.write(_FOLDER / "endpoints.json")
+        ok = _show(console, stack, endpoints, seconds)
+        if stay:
+            console.print("\nEverything keeps running until Ctrl-C.")
+            stack.watch()
+    if not ok:
+        raise typer.Exit(1)
+
+
+def _show(console: Console, stack: Stack, endpoints: Endpoints, seconds: float) -> bool:
+    console.print(addresses(endpoints))
+    with closing(OrderApi(endpoints.api)) as api:
+        runs = place_and_follow(api, DEMO, console, seconds=seconds, check=stack.check)
+    console.print(timelines(runs))
+    if endpoints.rabbitmq_management:
+        console.print(queue_depths(queues(endpoints.rabbitmq_management)))
+    good = sum(run.as_expected for run in runs)
+    colour = "green" if good == len(runs) else "red"
+    console.print(f"\n[{colour}]{good} of {len(runs)} orders ended as they should.[/]")
+    console.print(addresses(endpoints))
+    console.print("These end with the demo. To keep a stack running: ./run up")
+    if good != len(runs):
+        console.print(f"The logs of all processes: {stack.logs}")
+    return good == len(runs)

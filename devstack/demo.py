@@ -1,0 +1,116 @@
+"""Places the demo's orders, shows them moving, and tells what became of them."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from devstack.orders import OrderApi, Timeline
+from devstack.queues import Queue
+from devstack.scenarios import Scenario
+
+_POLL_SECONDS = 0.25
+_COLOURS = {"ready": "green", "rejected": "yellow", "cancelled": "yellow", "cancelling": "magenta"}
+
+
+@dataclass
+class Run:
+    """One placed order on its way."""
+
+    scenario: Scenario
+    order_id: str
+    placed: float = field(default_factory=time.monotonic)
+    timeline: Timeline = field(default_factory=lambda: Timeline("pending", ()))
+    seconds: float | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.scenario.is_over(self.timeline) or self.scenario.is_lost(self.timeline)
+
+    @property
+    def as_expected(self) -> bool:
+        return self.scenario.is_over(self.timeline)
+
+    def look(self, api: OrderApi) -> bool:
+        """Read the timeline again; tell whether anything changed."""
+        before, self.timeline = self.timeline, api.timeline(self.order_id)
+        if self.done and self.seconds is None:
+            self.seconds = time.monotonic() - self.placed
+        return before != self.timeline
+
+
+def place_and_follow(
+    api: OrderApi, scenarios: Sequence[Scenario], console: Console, *, seconds: float, check: Callable[[], None]
+) -> list[Run]:
+    """Place the orders and show them until all are done or the time is up. `check` raises if the stack broke."""
+    runs = [Run(scenario, api.place(dict(scenario.body))) for scenario in scenarios]
+    deadline = time.monotonic() + seconds
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while True:
+            check()
+            changed = [run for run in runs if not run.done and run.look(api)]
+            if console.is_terminal:
+                live.update(moving(runs), refresh=True)
+            else:
+                for run in changed:
+                    console.print(f"  {run.scenario.title}: {run.timeline.status} ({_latest(run)})", highlight=False)
+            if all(run.done for run in runs) or time.monotonic() > deadline:
+                return runs
+            time.sleep(_POLL_SECONDS)
+
+
+def moving(runs: Sequence[Run]) -> Table:
+    """Return the table that is shown while orders are on their way."""
+    table = Table("Order", "Status", "Latest event", "Seconds", title="Orders on their way")
+    for run in runs:
+        seconds = run.seconds if run.seconds is not None else time.monotonic() - run.placed
+        mark = "[green]✓[/] " if run.as_expected else "  "
+        table.add_row(mark + run.scenario.title, _coloured(run.timeline.status), _latest(run), f"{seconds:.1f}")
+    return table
+
+
+def timelines(runs: Sequence[Run]) -> Table:
+    """Return every order's facts, each with the time since the one before it."""
+    table = Table(
+        "Order",
+        "Expected",
+        "Status",
+        "Timeline: each step and its latency",
+        title="What became of them",
+        show_lines=True,
+    )
+    for run in runs:
+        verdict = "[green]✓[/]" if run.as_expected else "[red]✗[/]"
+        title = f"{run.scenario.title}\n[dim]{run.order_id}[/]"
+        table.add_row(title, f"{verdict} {run.scenario.status}", _coloured(run.timeline.status), _steps(run.timeline))
+    return table
+
+
+def queue_depths(listed: Sequence[Queue]) -> Table:
+    """Return the queues with what is left in them."""
+    table = Table("Queue", "Depth", "Consumers", title="Queues")
+    for queue in listed:
+        table.add_row(queue.name, f"[bold red]{queue.depth}[/]" if queue.depth else "0", str(queue.consumers))
+    return table
+
+
+def _steps(timeline: Timeline) -> str:
+    lines: list[str] = []
+    before: datetime | None = None
+    for fact in timeline.facts:
+        latency = f"+{(fact.occurred_at - before).total_seconds() * 1000:.0f} ms" if before else ""
+        lines.append(f"{fact.event:<24}{latency:>10}")
+        before = fact.occurred_at
+    return "\n".join(lines)
+
+
+def _latest(run: Run) -> str:
+    return run.timeline.facts[-1].event if run.timeline.facts else "order.created"
+
+
+def _coloured(status: str) -> str:
+    return f"[{_COLOURS.get(status, 'cyan')}]{status}[/]"

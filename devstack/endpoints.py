@@ -1,0 +1,52 @@
+"""The addresses of a running stack, with credentials, in a file that only its user can read."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from devstack.errors import StackError
+from devstack.paths import ENDPOINTS
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The fields are the keys of `.stack/endpoints.json`."""
+
+    api: str
+    amqp: str
+    rabbitmq_management: str | None
+    databases: dict[str, str]
+
+    def write(self, path: Path = ENDPOINTS) -> None:
+        """Write them, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600)
+        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        partial.replace(path)
+
+
+def read_endpoints(path: Path = ENDPOINTS) -> Endpoints:
+    """Return the addresses of the stack that `./run up` keeps running."""
+    try:
+        return Endpoints(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise StackError("nothing is up. Start the stack first: ./run up --detach") from None
+
+
+def addresses(endpoints: Endpoints) -> Table:
+    """Return what a person may want to open. Passwords are shown: the servers are private and on 127.0.0.1."""
+    table = Table.grid(padding=(0, 2))
+    rows = {
+        "API": endpoints.api,
+        "API documentation": f"{endpoints.api}/docs",
+        "AMQP": endpoints.amqp,
+        "RabbitMQ management": endpoints.rabbitmq_management or "not given",
+        **{f"Database of {service}": url for service, url in endpoints.databases.items()},
+    }
+    for name, url in rows.items():
+        table.add_row(name, url)
+    return table

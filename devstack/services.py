@@ -1,0 +1,74 @@
+"""The four services and the jobs ahead of them: how each is started, and with what environment."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstack.paths import CHECKOUT
+from devstack.process import Process
+from devstack.spawning import Program
+
+HOST = "127.0.0.1"
+API = "order_api"
+CONSUMERS = ("payment", "inventory", "shipping")
+SERVICES = (API, *CONSUMERS)
+SEEDED = (API, "inventory")
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What every service is told: its broker, its own database, its own HTTP port."""
+
+    amqp_url: str
+    databases: Mapping[str, str]
+    http_ports: Mapping[str, int]
+    extra: Mapping[str, str]
+
+    def environment(self, service: str) -> dict[str, str]:
+        """Return the environment of one service. It learns no other service's database."""
+        prefix = service.upper()
+        return {
+            **_inherited(),
+            f"{prefix}_AMQP_URL": self.amqp_url,
+            f"{prefix}_DATABASE_URL": self.databases[service],
+            f"{prefix}_HTTP_HOST": HOST,
+            f"{prefix}_HTTP_PORT": str(self.http_ports[service]),
+            f"{prefix}_LOG_FORMAT": "console",
+            **self.extra,
+        }
+
+
+def service_process(service: str, wiring: Wiring, logs: Path) -> Process:
+    """Return the process of a service, not started. It is ready when GET /readyz answers 200."""
+    if service == API:
+        port = str(wiring.http_ports[API])
+        command = ["uvicorn", "order_api.app:api", "--host", HOST, "--port", port, "--no-access-log"]
+    else:
+        command = ["faststream", "run", f"{service}.app:app"]
+    return _python(service, command, wiring.environment(service), logs)
+
+
+def topology_job(wiring: Wiring, logs: Path) -> Process:
+    """Return the job that declares every exchange, queue and binding."""
+    command = ["messaging", "topology", "apply", "--amqp-url", wiring.amqp_url]
+    return _python("topology", command, {**_inherited(), **wiring.extra}, logs)
+
+
+def migration_job(service: str, wiring: Wiring, logs: Path) -> Process:
+    """Return the job that brings a service's own database to its newest schema."""
+    return _python(f"{service}.migrate", ["messaging", "migrate", service], wiring.environment(service), logs)
+
+
+def seed_job(service: str, wiring: Wiring, logs: Path) -> Process:
+    """Return the job that loads a service's products or stock; harmless when repeated."""
+    return _python(f"{service}.seed", [f"{service}.seed"], wiring.environment(service), logs)
+
+
+def _python(name: str, module: list[str], environment: Mapping[str, str], logs: Path) -> Process:
+    return Process(name, Program([sys.executable, "-m", *module], environment, CHECKOUT, logs / f"{name}.log"))
+
+
+def _inherited() -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1"}
