@@ -29,7 +29,7 @@ async def seed(database: Database, on_hand: Mapping[str, int]) -> list[str]:
     ]
     statement = insert(Stock).values(rows).on_conflict_do_nothing().returning(col(Stock.sku))
     async with database.session() as db, db.begin():
-        return sorted((await db.scalars(statement)).all())
+        return sorted((await db.exec(statement)).scalars().all())
 
 
 async def _main() -> None:

@@ -135,6 +135,10 @@ class Service:
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
+    async def sent(self) -> None:
+        """Wait until the events of the commands so far are published; raises what kept them from it."""
+        await asyncio.gather(*self._sending)
+
     @contextlib.asynccontextmanager
     async def running(self, courier: Courier | None = None) -> AsyncIterator[None]:
         """Everything but the broker: database, unit of work, outbox, workers, health. Tests give their own courier."""

@@ -73,7 +73,7 @@ class SimulatedCarrier:
         upsert = insert(CarrierBooking).values(key=key, status=BookingStatus.UNKNOWN, attempts=0)
         locked = upsert.on_conflict_do_update(index_elements=["key"], set_={"key": key}).returning(CarrierBooking)
         async with self._connections, self._database.session() as db, db.begin():
-            yield (await db.scalars(locked)).one()
+            yield (await db.exec(locked)).scalars().one()
 
 
 def _consider(booking: CarrierBooking, address: Address) -> None:
