@@ -7,6 +7,7 @@ from datetime import datetime
 
 from rich.console import Console
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 
 from devstack.orders import OrderApi, Timeline
@@ -14,6 +15,7 @@ from devstack.queues import Queue
 from devstack.scenarios import Scenario
 
 _POLL_SECONDS = 0.25
+_DEAD = ".dlq"
 _COLOURS = {"ready": "green", "rejected": "yellow", "cancelled": "yellow", "cancelling": "magenta"}
 
 
@@ -73,39 +75,39 @@ def moving(runs: Sequence[Run]) -> Table:
     return table
 
 
-def timelines(runs: Sequence[Run]) -> Table:
-    """Return every order's facts, each with the time since the one before it."""
-    table = Table(
-        "Order",
-        "Expected",
-        "Status",
-        "Timeline: each step and its latency",
-        title="What became of them",
-        show_lines=True,
+def tell(run: Run, console: Console) -> None:
+    """Print what became of an order: its facts, each with the time since the one before it."""
+    mark = "[green]✓[/]" if run.as_expected else "[red]✗[/]"
+    seconds = f"{run.seconds:.1f} s" if run.seconds is not None else "not over"
+    expected = (
+        "" if run.as_expected else f", expected {run.scenario.status} with {', '.join(sorted(run.scenario.facts))}"
     )
-    for run in runs:
-        verdict = "[green]✓[/]" if run.as_expected else "[red]✗[/]"
-        title = f"{run.scenario.title}\n[dim]{run.order_id}[/]"
-        table.add_row(title, f"{verdict} {run.scenario.status}", _coloured(run.timeline.status), _steps(run.timeline))
-    return table
+    console.print(
+        f"{mark} [bold]{run.scenario.title}[/] {_coloured(run.timeline.status)}{expected}, {seconds} [dim]{run.order_id}[/]",
+        highlight=False,
+    )
+    steps: list[str] = []
+    before: datetime | None = None
+    for fact in run.timeline.facts:
+        latency = f" [dim]+{(fact.occurred_at - before).total_seconds() * 1000:.0f} ms[/]" if before else ""
+        steps.append(f"{fact.event}{latency}")
+        before = fact.occurred_at
+    console.print(Padding(" → ".join(steps), (0, 0, 0, 4)), highlight=False)
 
 
 def queue_depths(listed: Sequence[Queue]) -> Table:
-    """Return the queues with what is left in them."""
-    table = Table("Queue", "Depth", "Consumers", title="Queues")
+    """Return the queues with what is left in them; a queue's dead letters are in its own row."""
+    dead = {queue.name.removesuffix(_DEAD): queue.depth for queue in listed if queue.name.endswith(_DEAD)}
+    table = Table("Queue", "Depth", "Dead letters", "Consumers", title="Queues", title_justify="left")
     for queue in listed:
-        table.add_row(queue.name, f"[bold red]{queue.depth}[/]" if queue.depth else "0", str(queue.consumers))
+        if not queue.name.endswith(_DEAD):
+            parked = _depth(dead[queue.name]) if queue.name in dead else ""
+            table.add_row(queue.name, _depth(queue.depth), parked, str(queue.consumers))
     return table
 
 
-def _steps(timeline: Timeline) -> str:
-    lines: list[str] = []
-    before: datetime | None = None
-    for fact in timeline.facts:
-        latency = f"+{(fact.occurred_at - before).total_seconds() * 1000:.0f} ms" if before else ""
-        lines.append(f"{fact.event:<24}{latency:>10}")
-        before = fact.occurred_at
-    return "\n".join(lines)
+def _depth(messages: int) -> str:
+    return f"[bold red]{messages}[/]" if messages else "0"
 
 
 def _latest(run: Run) -> str:

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.table import Table
+from rich.console import Console
 
 from devstack.errors import StackError
 from devstack.paths import ENDPOINTS
@@ -37,9 +37,8 @@ def read_endpoints(path: Path = ENDPOINTS) -> Endpoints:
         raise StackError("nothing is up. Start the stack first: ./run up --detach") from None
 
 
-def addresses(endpoints: Endpoints) -> Table:
-    """Return what a person may want to open. Passwords are shown: the servers are private and on 127.0.0.1."""
-    table = Table.grid(padding=(0, 2))
+def print_addresses(endpoints: Endpoints, console: Console) -> None:
+    """Print what a person may want to open. Passwords are shown: the servers are private and on 127.0.0.1."""
     rows = {
         "API": endpoints.api,
         "API documentation": f"{endpoints.api}/docs",
@@ -48,5 +47,4 @@ def addresses(endpoints: Endpoints) -> Table:
         **{f"Database of {service}": url for service, url in endpoints.databases.items()},
     }
     for name, url in rows.items():
-        table.add_row(name, url)
-    return table
+        console.print(f"  {name:<23}{url}", soft_wrap=True, highlight=False)

@@ -62,7 +62,7 @@ class Stack:
         """Start everything and return once every service says it is ready."""
         if self.throwaway:
             shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)  # PostgreSQL may have to pass, as `nobody`
         shutil.rmtree(self.logs, ignore_errors=True)
         self.logs.mkdir()
         broker, broker_ready = self._start_broker(steps)

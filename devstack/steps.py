@@ -44,7 +44,9 @@ class Steps:
         """Replace a step's moving line by its last word."""
         if self._live and step.task is not None:
             self._live.remove_task(step.task)
-        self.console.print(f"[green]✓[/] {step.label} [dim]{time.monotonic() - step.begun:.1f} s[/]", highlight=False)
+        self.console.print(
+            f"[green]✓[/] {step.label} [dim]{time.monotonic() - step.begun:.1f} s[/]", highlight=False, soft_wrap=True
+        )
 
 
 class Step:

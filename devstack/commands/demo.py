@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from devstack.demo import place_and_follow, queue_depths, timelines
-from devstack.endpoints import Endpoints, addresses
+from devstack.demo import place_and_follow, queue_depths, tell
+from devstack.endpoints import Endpoints, print_addresses
 from devstack.orders import OrderApi
 from devstack.paths import STACK
-from devstack.queues import queues
+from devstack.queues import settled_queues
 from devstack.scenarios import DEMO
 from devstack.single import held
 from devstack.stack import Stack
@@ -39,16 +39,17 @@ def demo(
 
 
 def _show(console: Console, stack: Stack, endpoints: Endpoints, seconds: float) -> bool:
-    console.print(addresses(endpoints))
+    print_addresses(endpoints, console)
     with closing(OrderApi(endpoints.api)) as api:
         runs = place_and_follow(api, DEMO, console, seconds=seconds, check=stack.check)
-    console.print(timelines(runs))
+    for run in runs:
+        tell(run, console)
     if endpoints.rabbitmq_management:
-        console.print(queue_depths(queues(endpoints.rabbitmq_management)))
+        console.print(queue_depths(settled_queues(endpoints.rabbitmq_management)))
     good = sum(run.as_expected for run in runs)
     colour = "green" if good == len(runs) else "red"
     console.print(f"\n[{colour}]{good} of {len(runs)} orders ended as they should.[/]")
-    console.print(addresses(endpoints))
+    print_addresses(endpoints, console)
     console.print("These end with the demo. To keep a stack running: ./run up")
     if good != len(runs):
         console.print(f"The logs of all processes: {stack.logs}")

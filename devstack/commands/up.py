@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from devstack.commands.down import UP_LOCK
-from devstack.endpoints import addresses, read_endpoints
+from devstack.endpoints import print_addresses, read_endpoints
 from devstack.errors import StackError
 from devstack.paths import CHECKOUT, ENDPOINTS, STACK
 from devstack.single import held, holder
@@ -39,7 +39,7 @@ def up(
             endpoints = stack.start(steps)
         endpoints.write()
         try:
-            console.print(addresses(endpoints))
+            print_addresses(endpoints, console)
             console.print(f"These are in {ENDPOINTS} too. Place an order: ./run order MUG-01\n")
             stack.watch(Tail(stack.logs, console).print_new)
         finally:
@@ -69,5 +69,5 @@ def _detach(console: Console) -> None:
                 supervisor.wait()
                 raise StackError(f"the stack was not ready within {_START_SECONDS} s; see {_LOG}")
             time.sleep(0.1)
-    console.print(addresses(read_endpoints()))
+    print_addresses(read_endpoints(), console)
     console.print(f"Running in the background (process {supervisor.pid}, log {_LOG}). End it: ./run down")

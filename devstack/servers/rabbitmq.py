@@ -19,6 +19,7 @@ from devstack.spawning import Program
 
 USER = "orders"
 _LOOPBACK_ONLY = "-kernel inet_dist_use_interface {127,0,0,1}"
+_FRESH_DEPTHS = "-rabbit quorum_tick_interval 1000"  # milliseconds, not five seconds
 _PLUGINS = ("rabbitmq_management",)
 
 
@@ -175,7 +176,7 @@ class RabbitServer:
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_CRASH_DUMP_SECONDS": "0",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"+S 2:2 +sbwt none {_LOOPBACK_ONLY}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"+S 2:2 +sbwt none {_LOOPBACK_ONLY} {_FRESH_DEPTHS}",
             "RABBITMQ_CTL_ERL_ARGS": _LOOPBACK_ONLY,
             "RUNNING_UNDER_SYSTEMD": "true",  # the start script execs the node instead of staying its parent
         }
