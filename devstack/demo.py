@@ -79,13 +79,10 @@ def tell(run: Run, console: Console) -> None:
     """Print what became of an order: its facts, each with the time since the one before it."""
     mark = "[green]✓[/]" if run.as_expected else "[red]✗[/]"
     seconds = f"{run.seconds:.1f} s" if run.seconds is not None else "not over"
-    expected = (
-        "" if run.as_expected else f", expected {run.scenario.status} with {', '.join(sorted(run.scenario.facts))}"
-    )
-    console.print(
-        f"{mark} [bold]{run.scenario.title}[/] {_coloured(run.timeline.status)}{expected}, {seconds} [dim]{run.order_id}[/]",
-        highlight=False,
-    )
+    if not run.as_expected:
+        seconds += f", expected {run.scenario.status} with {', '.join(sorted(run.scenario.facts))}"
+    title = f"{mark} [bold]{run.scenario.title}[/] {_coloured(run.timeline.status)}, {seconds}"
+    console.print(f"{title} [dim]{run.order_id}[/]", highlight=False, soft_wrap=True)
     steps: list[str] = []
     before: datetime | None = None
     for fact in run.timeline.facts:

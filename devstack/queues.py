@@ -1,48 +1,44 @@
-"""Queues and their depths, as RabbitMQ's management API tells them."""
+"""Queues and their depths: names from RabbitMQ's management API, numbers from the queues themselves.
 
-import time
+The management API's numbers are seconds old; a passive declaration is answered by the queue, now.
+"""
+
 from dataclasses import dataclass
 from typing import Any
 
+import aio_pika
 import httpx2
 
 from devstack.errors import StackError
-
-_POLL_SECONDS = 0.25
+from devstack.threads import run_apart
 
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue of the broker. `depth` counts messages that wait and messages that are being worked on."""
+    """A queue of the broker. `depth` counts the messages that wait in it."""
 
     name: str
     depth: int
     consumers: int
 
 
-def queues(management_url: str) -> list[Queue]:
+def queues(amqp_url: str, management_url: str) -> list[Queue]:
     """Return all queues, by name."""
     try:
-        answer = httpx2.get(f"{management_url.rstrip('/')}/api/queues", timeout=10)
+        answer = httpx2.get(f"{management_url.rstrip('/')}/api/queues?columns=name", timeout=10)
         answer.raise_for_status()
     except httpx2.HTTPError as failure:
         raise StackError(f"RabbitMQ's management API: {failure}") from failure
     listed: list[dict[str, Any]] = answer.json()
-    return sorted(
-        (Queue(queue["name"], queue.get("messages", 0), queue.get("consumers", 0)) for queue in listed),
-        key=lambda queue: queue.name,
-    )
+    names = sorted(str(queue["name"]) for queue in listed)
 
+    async def ask() -> list[Queue]:
+        async with await aio_pika.connect(amqp_url, timeout=5) as connection:
+            channel = await connection.channel()
+            answers = [(await channel.declare_queue(name, passive=True)).declaration_result for name in names]
+        return [
+            Queue(name, answer.message_count or 0, answer.consumer_count or 0)
+            for name, answer in zip(names, answers, strict=True)
+        ]
 
-def settled_queues(management_url: str, *, seconds: float = 4) -> list[Queue]:
-    """Return all queues once they are empty and consumed, or as they are when the time is up.
-
-    RabbitMQ refreshes these numbers about once a second, so right after the last message they may be old.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        listed = queues(management_url)
-        settled = not any(queue.depth for queue in listed) and any(queue.consumers for queue in listed)
-        if settled or time.monotonic() > deadline:
-            return listed
-        time.sleep(_POLL_SECONDS)
+    return run_apart(ask)

@@ -10,7 +10,7 @@ from devstack.demo import place_and_follow, queue_depths, tell
 from devstack.endpoints import Endpoints, print_addresses
 from devstack.orders import OrderApi
 from devstack.paths import STACK
-from devstack.queues import settled_queues
+from devstack.queues import queues
 from devstack.scenarios import DEMO
 from devstack.single import held
 from devstack.stack import Stack
@@ -45,7 +45,7 @@ def _show(console: Console, stack: Stack, endpoints: Endpoints, seconds: float) 
     for run in runs:
         tell(run, console)
     if endpoints.rabbitmq_management:
-        console.print(queue_depths(settled_queues(endpoints.rabbitmq_management)))
+        console.print(queue_depths(queues(endpoints.amqp, endpoints.rabbitmq_management)))
     good = sum(run.as_expected for run in runs)
     colour = "green" if good == len(runs) else "red"
     console.print(f"\n[{colour}]{good} of {len(runs)} orders ended as they should.[/]")
