@@ -28,25 +28,30 @@ class Listing(BaseModel):
     currency: CurrencyCode
 
 
-async def seed(database: Database, listings: list[Listing]) -> None:
+def listings() -> list[Listing]:
+    """Read the file. Raises ValidationError, naming the place, if it is not well-formed."""
+    return TypeAdapter(list[Listing]).validate_json(FILE.read_bytes())
+
+
+async def seed(database: Database, products: list[Listing]) -> None:
     """Insert the products, or set name and price of those that are there."""
-    statement = insert(Product).values([listing.model_dump() for listing in listings])
+    statement = insert(Product).values([product.model_dump() for product in products])
     columns = {column: statement.excluded[column] for column in ("name", "price", "currency")}
     async with database.session() as db, db.begin():
         await db.exec(statement.on_conflict_do_update(index_elements=["sku"], set_=columns))
 
 
 async def _main() -> None:
-    listings = TypeAdapter(list[Listing]).validate_json(FILE.read_bytes())
+    products = listings()
     database = Database(Settings().database_url.get_secret_value(), name="order_api", pool_size=1)
     try:
-        await seed(database, listings)
+        await seed(database, products)
     finally:
         await database.close()
     console = Console()
-    for listing in listings:
-        console.print(f"{listing.sku:<10} {listing.name:<20} {listing.price:>8} {listing.currency}", highlight=False)
-    console.print(f"{len(listings)} products are in the order API's catalogue.", highlight=False)
+    for product in products:
+        console.print(f"{product.sku:<10} {product.name:<20} {product.price:>8} {product.currency}", highlight=False)
+    console.print(f"{len(products)} products are in the order API's catalogue.", highlight=False)
 
 
 if __name__ == "__main__":

@@ -33,11 +33,12 @@ def parse(body: bytes) -> JsonValue:
 
 def _check_depth(value: JsonValue) -> None:
     level: list[JsonValue] = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [child for each in level for child in _children(each)]
         if not level:
             return
-    raise Problem(Kind.MALFORMED_BODY, f"The nesting is deeper than {MAX_DEPTH} levels.")
+    if any(isinstance(each, dict | list) for each in level):
+        raise Problem(Kind.MALFORMED_BODY, f"The nesting is deeper than {MAX_DEPTH} levels.")
 
 
 def _children(value: JsonValue) -> list[JsonValue]:
