@@ -30,11 +30,11 @@ class Courier(Protocol):
         """Send outbox messages together; returns those that were not confirmed."""
         ...
 
-    async def retry(self, message: Any, envelope: Envelope, error: BaseException, delay: Delay) -> None:  # noqa: ANN401
+    async def retry(self, message: Any, envelope: Envelope, error: BaseException, delay: Delay) -> None:
         """Send a message that failed to the tier with that delay. Raises PublishFailed."""
         ...
 
-    async def park(self, message: Any, envelope: Envelope, error: BaseException) -> None:  # noqa: ANN401
+    async def park(self, message: Any, envelope: Envelope, error: BaseException) -> None:
         """Send a message that cannot be handled to its dead-letter queue. Raises PublishFailed."""
         ...
 
@@ -42,7 +42,9 @@ class Courier(Protocol):
 class RabbitCourier:
     """Publishes with confirms: a message counts as sent only when the broker answered with an ack for it."""
 
-    def __init__(self, broker: edge.Publisher, publishers: Mapping[str, edge.Publisher], publish_timeout: float) -> None:
+    def __init__(
+        self, broker: edge.Publisher, publishers: Mapping[str, edge.Publisher], publish_timeout: float
+    ) -> None:
         self._broker = broker
         self._publishers = publishers
         self._timeout = publish_timeout
@@ -88,22 +90,24 @@ class RabbitCourier:
                 **to,
             )
         except edge.PublishFailed as error:
-            log.warning("event not confirmed", event_name=message.name, event_id=str(message.event_id), error=str(error))
+            log.warning(
+                "event not confirmed", event_name=message.name, event_id=str(message.event_id), error=str(error)
+            )
             return False
         return True
 
-    async def retry(self, message: Any, envelope: Envelope, error: BaseException, delay: Delay) -> None:  # noqa: ANN401
+    async def retry(self, message: Any, envelope: Envelope, error: BaseException, delay: Delay) -> None:
         """Send a message that failed to the tier with that delay. Raises PublishFailed."""
         tier = RabbitExchange(retry_tier(delay), type=ExchangeType.FANOUT, durable=True, declare=False)
         await self._again(message, envelope, error, tier, edge.Step.RETRY_PUBLISH)
 
-    async def park(self, message: Any, envelope: Envelope, error: BaseException) -> None:  # noqa: ANN401
+    async def park(self, message: Any, envelope: Envelope, error: BaseException) -> None:
         """Send a message that cannot be handled to its dead-letter queue. Raises PublishFailed."""
         await self._again(message, envelope, error, DEAD_EXCHANGE, edge.Step.DEAD_PUBLISH)
 
     async def _again(
         self,
-        message: Any,  # noqa: ANN401
+        message: Any,
         envelope: Envelope,
         error: BaseException,
         exchange: RabbitExchange,
@@ -119,7 +123,7 @@ class RabbitCourier:
             **properties_of(message),
         )
 
-    async def _confirmed(self, publisher: edge.Publisher, body: bytes, step: edge.Step, **options: Any) -> None:  # noqa: ANN401
+    async def _confirmed(self, publisher: edge.Publisher, body: bytes, step: edge.Step, **options: Any) -> None:
         confirm = await edge.publish(publisher, body, step, self._timeout, **options)
         if not isinstance(confirm, Basic.Ack):
             msg = f"the broker answered {type(confirm).__name__}, no ack"

@@ -6,6 +6,7 @@ import asyncio
 
 import aio_pika
 from aio_pika import ExchangeType
+from aio_pika.abc import AbstractExchange
 
 from messaging.topology import EVENTS, UNROUTED, Topology
 
@@ -19,7 +20,7 @@ async def apply(topology: Topology, url: str) -> None:
     Raises aio_pika's ChannelPreconditionFailed when one exists with other arguments, and TimeoutError.
     """
     async with asyncio.timeout(TIMEOUT), await aio_pika.connect(url) as connection, connection.channel() as channel:
-        exchanges = {}
+        exchanges: dict[str, AbstractExchange] = {}
         for exchange in sorted(topology.exchanges, key=lambda e: e.name == EVENTS):  # after its alternate exchange
             exchanges[exchange.name] = await channel.declare_exchange(
                 exchange.name, ExchangeType(exchange.type), durable=True, arguments=dict(exchange.arguments)

@@ -32,7 +32,7 @@ class Step(StrEnum):
 class Publisher(Protocol):
     """A FastStream publisher or broker."""
 
-    async def publish(self, message: Any, /, **options: Any) -> Any:  # noqa: ANN401 - FastStream's own signature
+    async def publish(self, message: Any, /, **options: Any) -> Any:
         """Publish and return the broker's confirm."""
         ...
 
@@ -69,7 +69,7 @@ async def commit(session: AsyncSession, step: Step) -> None:
     crash_point(f"{step}.after")
 
 
-async def publish(publisher: Publisher, body: bytes, step: Step, timeout: float, **options: Any) -> Any:  # noqa: ANN401, ASYNC109
+async def publish(publisher: Publisher, body: bytes, step: Step, timeout: float, **options: Any) -> Any:  # noqa: ASYNC109
     """Publish persistently and wait, at most `timeout` seconds, for what the broker says; returns that.
 
     Raises PublishFailed when it says no, says nothing, or is gone. FastStream ignores its own `timeout`, and a lost

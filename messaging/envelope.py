@@ -14,6 +14,11 @@ CONTENT_TYPE = "application/json"
 MAX_BODY = 1024 * 1024
 """Bytes of the largest body that is read; a larger one is parked unread."""
 
+MAX_PROBLEMS = 10
+"""Problems of one body that are named."""
+MAX_COUNT = 1_000_000
+"""No re-drive and no attempt is ever numbered so high."""
+
 REDRIVE = "x-redrive"
 CAUSATION = "x-causation-id"
 ATTEMPT = "x-attempt"
@@ -50,7 +55,7 @@ def properties(event: Event, redrive: int = 0) -> dict[str, Any]:
     }
 
 
-def read_event(kind: type[Event], message: Any) -> Event:  # noqa: ANN401 - FastStream's untyped message
+def read_event(kind: type[Event], message: Any) -> Event:
     """The event in a message. Raises Poison, with the reason and without the message's content, if it is none."""
     raw = message.raw_message
     if len(message.body) > MAX_BODY:
@@ -78,7 +83,7 @@ def read_event(kind: type[Event], message: Any) -> Event:  # noqa: ANN401 - Fast
     return event
 
 
-def read_envelope(queue: str, message: Any) -> Envelope:  # noqa: ANN401 - FastStream's untyped message
+def read_envelope(queue: str, message: Any) -> Envelope:
     """The rest of a message. Raises Poison for headers that cannot be."""
     return Envelope(
         queue=queue,
@@ -95,12 +100,12 @@ def problems(error: ValidationError) -> str:
         f"{'.'.join(str(part) for part in item['loc']) or 'body'}: {item['msg']}"
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    return "; ".join(found[:10]) + (f"; and {len(found) - 10} more" if len(found) > 10 else "")
+    return "; ".join(found[:MAX_PROBLEMS]) + ("; and more" if len(found) > MAX_PROBLEMS else "")
 
 
 def _count(headers: dict[str, Any], name: str) -> int:
     value = headers.get(name, 0)
-    if type(value) is not int or not 0 <= value < 1_000_000:
+    if type(value) is not int or not 0 <= value < MAX_COUNT:
         msg = f"header {name} is no count"
         raise Poison(msg)
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 
 import uvicorn
 from starlette.applications import Starlette
@@ -33,7 +33,7 @@ class Health:
         reasons = await asyncio.gather(*(_reason(check) for check in self._checks.values()))
         return {name: reason for name, reason in zip(self._checks, reasons, strict=True) if reason}
 
-    async def _live(self, _: Request) -> JSONResponse:  # noqa: RUF029 - Starlette awaits it
+    async def _live(self, _: Request) -> JSONResponse:
         return JSONResponse({"service": self._service, "status": "alive"})
 
     async def _ready(self, _: Request) -> JSONResponse:
@@ -43,7 +43,7 @@ class Health:
         return JSONResponse(body, status_code=503 if problems else 200)
 
     @contextlib.asynccontextmanager
-    async def served(self, host: str, port: int) -> AsyncIterator[None]:
+    async def served(self, host: str, port: int) -> AsyncGenerator[None]:
         """Answer on that port meanwhile; port 0 serves nothing."""
         if port == 0:
             yield
@@ -63,7 +63,7 @@ class _EmbeddedServer(uvicorn.Server):
 
     @override
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         yield
 
 

@@ -1,7 +1,7 @@
 """The one row that a service keeps per order: its memory, which makes every repeat harmless."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import Text
@@ -43,7 +43,7 @@ class OrderRow(SQLModel):
             self.state = step.state
         return step
 
-    def answer(self, step: Step, makers: Mapping[type[E], Callable[[], E]]) -> list[E]:
+    def answer(self, step: Step, makers: Mapping[Any, Callable[[], E]]) -> list[E]:
         """The events that the step says: each made and remembered the first time, repeated ever after.
 
         `makers` makes the events that can be said here for the first time. Raises KeyError for one that was never
@@ -56,6 +56,6 @@ class OrderRow(SQLModel):
                 event = makers[kind]()
                 self.said = {**self.said, kind.name: event.model_dump(mode="json")}
             else:
-                event = kind.model_validate(body, strict=False)
+                event = cast("E", kind.model_validate(body, strict=False))
             events.append(event)
         return events

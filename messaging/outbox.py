@@ -91,8 +91,7 @@ _BACKLOG = text(
 
 
 async def append(db: AsyncConnection, messages: Sequence[Outgoing], grace: timedelta) -> None:
-    """Store the messages in one statement. The relay leaves them alone for `grace`: their own unit of work sends
-    them."""
+    """Store the messages in one statement. The relay leaves them for `grace`: their own unit of work sends them."""
     await db.execute(
         _APPEND,
         {

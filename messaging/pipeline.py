@@ -60,12 +60,15 @@ class Pipeline:
         self.executor: GroupExecutor | None = None
         self.courier: Courier | None = None
         self.mark_sent: Callable[[Sequence[Outgoing]], None] = lambda _: None
-        self.in_progress = 0
+        self.idle = asyncio.Event()
+        """Set while no message is in progress."""
+        self.idle.set()
+        self._in_progress = 0
 
     def decoder(self, route: Route) -> Callable[[Any], Awaitable[Event]]:
         """FastStream's decoder for a queue: bytes to the contract's event. Raises Poison."""
 
-        async def decode(message: Any) -> Event:  # noqa: ANN401, RUF029 - FastStream awaits it
+        async def decode(message: Any) -> Event:
             return read_event(route.event, message)
 
         return decode
@@ -113,9 +116,10 @@ class Pipeline:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def settle(self, queue: str, call_next: Callable[[Any], Awaitable[Any]], message: Any) -> Any:  # noqa: ANN401
+    async def settle(self, queue: str, call_next: Callable[[Any], Awaitable[Any]], message: Any) -> Any:
         """Handle a delivered message to its end: applied, waiting in a tier, or parked. Only then is it acked."""
-        self.in_progress += 1
+        self._in_progress += 1
+        self.idle.clear()
         try:
             try:
                 envelope = read_envelope(queue, message)
@@ -127,9 +131,11 @@ class Pipeline:
             await edge.ack(message)
             return result
         finally:
-            self.in_progress -= 1
+            self._in_progress -= 1
+            if not self._in_progress:
+                self.idle.set()
 
-    async def _set_aside(self, route: Route, message: Any, error: BaseException) -> None:  # noqa: ANN401
+    async def _set_aside(self, route: Route, message: Any, error: BaseException) -> None:
         """Publish a failed message to its next tier, or to its dead-letter queue; keep trying while nobody confirms."""
         envelope = _envelope_of(route, message)
         delay = route.retry.next_tier(envelope, error)
@@ -161,14 +167,16 @@ def custody(pipeline: Pipeline) -> type[BaseMiddleware]:
     """FastStream's middleware that keeps a message until it is applied, waiting in a tier, or parked."""
 
     class Custody(BaseMiddleware):
-        async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:  # noqa: ANN401
+        async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
             queue: str = self.context.get_local("handler_").queue.name
             return await pipeline.settle(queue, call_next, msg)
 
     return Custody
 
 
-def _bind(route: Route, event: Event, prepared: object) -> Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event]]]:
+def _bind(
+    route: Route, event: Event, prepared: object
+) -> Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event]]]:
     async def run(db: AsyncSession, row: OrderRow | None) -> Sequence[Event]:
         said = await route.handler(**route.signature.arguments(event, prepared, row, db))
         if said is None:
@@ -178,7 +186,7 @@ def _bind(route: Route, event: Event, prepared: object) -> Callable[[AsyncSessio
     return run
 
 
-def _envelope_of(route: Route, message: Any) -> Envelope:  # noqa: ANN401
+def _envelope_of(route: Route, message: Any) -> Envelope:
     """The message's envelope; of a message whose headers are themselves poison, one that keeps them."""
     try:
         return read_envelope(route.queue, message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
@@ -66,7 +66,7 @@ class Marker:
 class Relay:
     """Sweeps the outbox: on every notification, and every `interval` seconds."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wired once, by name
         self,
         database: Database,
         courier: Courier,
@@ -111,7 +111,7 @@ class Relay:
         return len(due)
 
     @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[None]:
+    async def _listening(self) -> AsyncGenerator[None]:
         """Be woken by NOTIFY. The connection is outside the pool, whose members are reset."""
         async with self._database.engine.connect() as connection:
             raw = await connection.get_raw_connection()

@@ -21,7 +21,8 @@ _MAX_REASON = 1_000
 class RetryPolicy:
     """How often, and after which delays, one handler's failed messages are tried again."""
 
-    tiers: tuple[Delay, ...] = DEFAULT_TIERS
+    tiers: tuple[Delay, ...] | None = None
+    """The delays, one after another; None takes those of the service's settings."""
     never_park: bool = False
     """For compensations and captures: a passing failure stays in the last tier until it passes."""
 
@@ -29,10 +30,11 @@ class RetryPolicy:
         """The tier for the next attempt; None parks the message."""
         if isinstance(error, Reject):
             return None
-        if envelope.attempt < len(self.tiers):
-            return self.tiers[envelope.attempt]
-        if self.never_park and self.tiers and isinstance(error, Retry | OSError | TimeoutError):
-            return self.tiers[-1]
+        tiers = DEFAULT_TIERS if self.tiers is None else self.tiers
+        if envelope.attempt < len(tiers):
+            return tiers[envelope.attempt]
+        if self.never_park and tiers and isinstance(error, Retry | OSError | TimeoutError):
+            return tiers[-1]
         return None
 
 
@@ -61,7 +63,7 @@ def _last_line(error: BaseException) -> list[str]:
     return [f"{first}{where}"]
 
 
-def properties_of(message: Any) -> Mapping[str, Any]:  # noqa: ANN401 - FastStream's untyped message
+def properties_of(message: Any) -> Mapping[str, Any]:
     """The properties that a message keeps through every attempt."""
     raw = message.raw_message
     return {

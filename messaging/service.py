@@ -7,10 +7,11 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from faststream import AckPolicy, FastStream
@@ -24,6 +25,7 @@ from messaging.broker import RECONNECT_INTERVAL, TwoConnectionBroker, amqp_url
 from messaging.courier import EVENTS_EXCHANGE, Courier, RabbitCourier
 from messaging.database import Database, DatabaseUnavailable
 from messaging.health import Health
+from messaging.intake import Intake
 from messaging.order_row import OrderRow
 from messaging.pipeline import Pipeline, Route, custody
 from messaging.relay import Marker, Relay, prune
@@ -80,6 +82,7 @@ class Service:
             log_level=logging.DEBUG,
             specification_url="amqp://localhost:5672",
         )
+        self.intake = Intake(self.broker)
         self.health = Health(name, {"database": self.database.check, "broker": self._check_broker})
 
     def handle(self, handler: Handler, *, prepare: Prepare | None = None, retry: RetryPolicy | None = None) -> None:
@@ -88,7 +91,9 @@ class Service:
         Raises TypeError for a signature that cannot be read, and ValueError for an event that has a handler already.
         """
         signature = read_signature(handler, self.row, prepare)
-        policy = retry or RetryPolicy(tiers=self.settings.retry_tiers)
+        policy = retry or RetryPolicy()
+        if policy.tiers is None:
+            policy = replace(policy, tiers=self.settings.retry_tiers)
         for event in signature.events:
             queue = queue_name(self.name, event.name)
             if queue in self.routes:
@@ -140,7 +145,7 @@ class Service:
         await asyncio.gather(*self._sending)
 
     @contextlib.asynccontextmanager
-    async def running(self, courier: Courier | None = None) -> AsyncIterator[None]:
+    async def running(self, courier: Courier | None = None) -> AsyncGenerator[None]:
         """Everything but the broker: database, unit of work, outbox, workers, health. Tests give their own courier."""
         settings, supervisor = self.settings, Supervisor()
         marker = Marker(self.database)
@@ -153,7 +158,7 @@ class Service:
         supervisor.start("commands", self._commands.run)
         supervisor.start("marker", marker.run)
         if courier is None:
-            rabbit = courier = RabbitCourier(self.broker, self.publishers, settings.publish_timeout)
+            rabbit = courier = RabbitCourier(cast("Any", self.broker), self.publishers, settings.publish_timeout)
             relay = Relay(
                 self.database,
                 rabbit,
@@ -178,7 +183,7 @@ class Service:
             await self.database.close()
 
     @contextlib.asynccontextmanager
-    async def lifespan(self, _: object = None) -> AsyncIterator[None]:
+    async def lifespan(self, _: object = None) -> AsyncGenerator[None]:
         """FastAPI's lifespan: everything, with the broker started beside, so that orders are accepted without it."""
         logs.configure(self.name, self.settings.log_level, self.settings.log_format)
         async with self.running():
@@ -188,7 +193,7 @@ class Service:
                 yield
             finally:
                 starting.cancel()
-                await self.stop_intake()
+                await self.intake.pause()
                 await self._drain()
                 await self.broker.stop()
 
@@ -197,7 +202,7 @@ class Service:
         """The FastStream application, for `faststream run` and `faststream docs gen`."""
 
         @contextlib.asynccontextmanager
-        async def lifespan() -> AsyncIterator[None]:
+        async def lifespan() -> AsyncGenerator[None]:
             logs.configure(self.name, self.settings.log_level, self.settings.log_format)
             async with self.running():
                 yield
@@ -205,25 +210,17 @@ class Service:
         return FastStream(
             self.broker,
             lifespan=lifespan,
-            on_shutdown=[self.stop_intake, self._drain],
+            on_shutdown=[self.intake.pause, self._drain],
             logger=None,
             specification=AsyncAPI(title=self.name, version="0.1.0", schema_version="3.0.0"),
         )
 
-    async def stop_intake(self) -> None:
-        """Take no more messages; those in progress go on."""
-        for subscriber in self.broker.subscribers:
-            queue, tag = subscriber._queue_obj, subscriber._consumer_tag  # noqa: SLF001 - FastStream has no public way
-            if queue is not None and tag is not None and not queue.channel.is_closed:
-                await queue.cancel(tag)
-            subscriber._consumer_tag = None  # noqa: SLF001
-
     async def _drain(self) -> None:
         """Wait, at most `shutdown_timeout` seconds, for messages in progress and events being sent."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.shutdown_timeout):
-                while self._pipeline.in_progress or self._sending:
-                    await asyncio.sleep(0.01)
+        waiting = [asyncio.create_task(self._pipeline.idle.wait()), *self._sending]
+        _, late = await asyncio.wait(waiting, timeout=self.settings.shutdown_timeout)
+        for task in late:
+            task.cancel()
 
     def _subscribe(self, route: Route) -> None:
         async def consume(event: Event) -> None:
@@ -245,16 +242,13 @@ class Service:
         )
         subscriber(consume)
 
-    async def _check_broker(self) -> None:  # noqa: RUF029 - a check is awaited
+    async def _check_broker(self) -> None:
         if not self.broker.connected:
             msg = "the broker is out of reach"
             raise NotConsuming(msg)
-        for subscriber in self.broker.subscribers:
-            queue = subscriber._queue_obj  # noqa: SLF001
-            tag = subscriber._consumer_tag  # noqa: SLF001
-            if queue is None or tag is None or queue.channel.is_closed:
-                msg = f"{subscriber.queue.name} has no consumer"
-                raise NotConsuming(msg)
+        if idle := await self.intake.idle_queues():
+            msg = f"nobody consumes {', '.join(idle)}"
+            raise NotConsuming(msg)
 
 
 def _end_process_on_error(starting: asyncio.Task[None]) -> None:

@@ -17,7 +17,9 @@ class ServiceSettings(BaseSettings):
     amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     """Where RabbitMQ is, with user, password and virtual host."""
     database_url: SecretStr = SecretStr("")
-    """The service's own PostgreSQL database, `postgresql://user:password@host:port/name`. Starting without it is an error."""
+    """The service's own PostgreSQL database, `postgresql://user:password@host:port/name`.
+
+    Starting without it is an error."""
 
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=0, ge=0, le=65535)

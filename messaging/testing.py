@@ -1,13 +1,13 @@
 """Test support that ships with the kernel: a real database per test, and services that run in memory.
 
-Use it as a pytest plugin (`pytest_plugins = ["messaging.testing"]`) beside a session fixture `postgres_url`, the URL of a
-PostgreSQL superuser. Then, in a test:
+Use it as a pytest plugin (`-p messaging.testing`) beside a session fixture `postgres_url`, the URL of a PostgreSQL
+superuser. Then, in a test:
 
     service = await run_in_memory(payment.app.build, payment.settings.Settings)
     async with TestRabbitBroker(service.broker) as br:
         await br.publish(event, **envelope(event))
 
-Handlers run against real tables; only the broker is FastStream's in-memory one, so a failing handler raises in the test.
+Handlers run against real tables; only the broker is FastStream's, in memory. A failing handler raises in the test.
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ class InMemoryCourier:
                 raise failure.__cause__ or failure from None
         return ()
 
-    async def retry(self, message: Any, envelope: Envelope, error: BaseException, delay: Delay) -> None:
+    async def retry(self, message: Any, envelope: Envelope, error: BaseException, delay: Delay) -> None:  # noqa: ARG002
         """There are no tiers in memory: the test sees the error."""
         raise error
 
-    async def park(self, message: Any, envelope: Envelope, error: BaseException) -> None:
+    async def park(self, message: Any, envelope: Envelope, error: BaseException) -> None:  # noqa: ARG002
         """There are no dead-letter queues in memory: the test sees the error."""
         raise error
 
@@ -149,7 +149,7 @@ async def service_database(
 async def run_in_memory(
     clone_database: Callable[[str], Awaitable[str]],
 ) -> AsyncGenerator[Callable[..., Awaitable[Service]]]:
-    """Run a service in memory on a database of its own: `service = await run_in_memory(build, Settings, prefetch=1)`."""
+    """Run a service in memory on a database of its own: `service = await run_in_memory(build, Settings)`."""
     async with AsyncExitStack() as stack:
 
         async def run(build: Build[S], settings: type[S], **overrides: object) -> Service:

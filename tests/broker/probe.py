@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Integer
@@ -25,7 +25,7 @@ class Model(SQLModel, registry=registry()):
 class Tally(OrderRow, Model, table=True):
     """How often an order was counted."""
 
-    __tablename__ = "tallies"
+    __tablename__: ClassVar[Any] = "tallies"
 
     count: int = Field(default=0, sa_type=Integer, sa_column_kwargs={"server_default": "0"})
 

@@ -62,7 +62,7 @@ class Broker:
         return await until(one)
 
 
-async def until(question: Callable[[], Awaitable[T]], patience: float = PATIENCE) -> T:
+async def until(question: Callable[[], Awaitable[T | None]], patience: float = PATIENCE) -> T:
     """Ask again and again until the answer is true; fail with the last answer when patience is over."""
     ends = time.monotonic() + patience
     while True:

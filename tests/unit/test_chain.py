@@ -19,7 +19,7 @@ import shipping.app
 import shipping.settings
 from messaging.service import Service
 
-ORDER = {
+ORDER: dict[str, Any] = {
     "customer_id": "c-42",
     "currency": "EUR",
     "items": [{"sku": "MUG-01", "quantity": 2}],
@@ -76,11 +76,13 @@ async def test_an_order_reaches_its_end(
     await order_api.seed.seed(shop.database, order_api.seed.listings())
     await inventory.seed.seed(services[2].database, inventory.seed.read())
     api = order_api.app.create_api(shop, settings())
-    async with TestRabbitBroker(*(service.broker for service in services)):
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://test") as http:
-            placed = await http.post("/orders", json=wish)
-            assert placed.status_code == 201, placed.text
-            await shop.sent()
-            timeline = (await http.get(f"{placed.headers['location']}/timeline")).json()
+    async with (
+        TestRabbitBroker(*(service.broker for service in services)),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://test") as http,
+    ):
+        placed = await http.post("/orders", json=wish)
+        assert placed.status_code == 201, placed.text
+        await shop.sent()
+        timeline = (await http.get(f"{placed.headers['location']}/timeline")).json()
     assert timeline["status"] == status
     assert sorted(entry["event"] for entry in timeline["entries"]) == sorted(facts)

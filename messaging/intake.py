@@ -1,0 +1,66 @@
+"""The consumers of a service: stopped before it stops, paused while its database is away.
+
+FastStream has no public way to cancel a consumer and keep its subscriber, so this module alone reaches for the two
+private attributes that hold it. After a lost connection, or a deleted queue, aio-pika itself consumes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from aio_pika import RobustQueue
+
+from messaging.broker import TwoConnectionBroker
+
+
+class Intake:
+    """Cancels and starts again all consumers of a broker."""
+
+    def __init__(self, broker: TwoConnectionBroker) -> None:
+        self._broker = broker
+        self._lock = asyncio.Lock()
+        self.paused = False
+
+    async def pause(self) -> None:
+        """Take no more messages; those in progress go on. What the broker has sent already is still handled."""
+        async with self._lock:
+            self.paused = True
+            for subscriber in self._subscribers():
+                queue, tag = _consumer(subscriber)
+                if queue is not None and tag is not None:
+                    subscriber._consumer_tag = None  # noqa: SLF001
+                    if not queue.channel.is_closed:
+                        await queue.cancel(tag)
+
+    async def resume(self) -> None:
+        """Take messages again."""
+        async with self._lock:
+            for subscriber in self._subscribers():
+                queue, tag = _consumer(subscriber)
+                if queue is not None and tag is None:
+                    subscriber._consumer_tag = await queue.consume(subscriber.consume)  # noqa: SLF001
+            self.paused = False
+
+    async def idle_queues(self) -> list[str]:
+        """The queues that nobody consumes here, as the broker confirmed it to this process."""
+        idle: list[str] = []
+        for subscriber in self._subscribers():
+            queue, tag = _consumer(subscriber)
+            if queue is None or tag is None or queue.channel.is_closed or tag not in await _confirmed_tags(queue):
+                idle.append(subscriber.queue.name)
+        return idle
+
+    def _subscribers(self) -> Iterator[Any]:
+        return iter(self._broker.subscribers)
+
+
+def _consumer(subscriber: Any) -> tuple[RobustQueue | None, str | None]:
+    return subscriber._queue_obj, subscriber._consumer_tag  # noqa: SLF001
+
+
+async def _confirmed_tags(queue: RobustQueue) -> set[str]:
+    """The consumers on the queue's channel that the broker knows of; it tells us when it drops one."""
+    channel: Any = await queue.channel.get_underlay_channel()
+    return set(channel.consumers)
