@@ -36,7 +36,7 @@ class BodyLimit:
         await self.app(scope, receive_within_limit, send)
 
     def _problem(self) -> Problem:
-        return Problem(Kind.BODY_TOO_LARGE, f"A body may have {self.limit} bytes.", headers={"Connection": "close"})
+        return Problem(Kind.BODY_TOO_LARGE, f"A body may have {self.limit} bytes.")
 
 
 def _announced(scope: Scope) -> int:

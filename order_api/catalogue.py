@@ -9,7 +9,7 @@ from sqlmodel import select
 from contracts import Money
 from messaging.database import Database, DatabaseUnavailable
 from order_api.models import Product
-from order_api.reading import reading
+from order_api.reading import answered, reading
 
 log = structlog.get_logger(__name__)
 
@@ -33,12 +33,15 @@ class Catalogue:
 
     async def products(self) -> Sequence[Product]:
         """Read every product as the database has it now, by sku. Raises DatabaseUnavailable."""
-        async with reading(self._database) as db:
-            return (await db.exec(select(Product).order_by(Product.sku))).all()
+        return await answered(self._read())
 
     async def refresh(self) -> None:
         """Read the prices anew. Raises DatabaseUnavailable and keeps those that it has."""
         self._prices = {product.sku: product.money for product in await self.products()}
+
+    async def _read(self) -> Sequence[Product]:
+        async with reading(self._database) as db:
+            return (await db.exec(select(Product).order_by(Product.sku))).all()
 
     async def keep_fresh(self) -> None:
         """Read the prices anew, again and again."""

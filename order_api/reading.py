@@ -1,21 +1,60 @@
-"""Database sessions for requests that only read."""
+"""The database, as requests use it: away is away, and no answer is late."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from messaging.database import COMMAND_TIMEOUT, Database, DatabaseUnavailable, is_unavailable
+from messaging.database import Database, DatabaseUnavailable, is_unavailable
+
+T = TypeVar("T")
+
+DEADLINE = 4.5
+"""Seconds in which a request has its answer, whatever became of the database."""
+
+_abandoned: set[asyncio.Task[Any]] = set()
+"""Work that nobody waits for any more; kept here until it has ended."""
 
 
 @asynccontextmanager
 async def reading(database: Database) -> AsyncGenerator[AsyncSession]:
-    """Open a session that ends within COMMAND_TIMEOUT seconds. Raises DatabaseUnavailable when the database is away."""
+    """Open a session. Raises DatabaseUnavailable when the database is away."""
     try:
-        async with asyncio.timeout(COMMAND_TIMEOUT), database.session() as session:
+        async with database.session() as session:
             yield session
     except Exception as error:
         if is_unavailable(error):
             raise DatabaseUnavailable(type(error).__name__) from error
         raise
+
+
+async def answered(work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns. Raises what it raises, or DatabaseUnavailable when it takes longer than DEADLINE.
+
+    `asyncio.timeout` would not do: it waits for the cancelled work, which for seconds may try to tell a database that
+    does not answer to stop. Here this goes on behind the answer.
+    """
+    task = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=DEADLINE)
+    except asyncio.CancelledError:
+        _abandon(task)
+        raise
+    if not done:
+        _abandon(task)
+        raise DatabaseUnavailable(f"no answer within {DEADLINE} s")
+    return task.result()
+
+
+def _abandon(task: asyncio.Task[Any]) -> None:
+    _abandoned.add(task)
+    task.add_done_callback(_forget)
+    task.cancel()
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _abandoned.discard(task)
+    if not task.cancelled():
+        task.exception()  # an error that comes after the answer is of no more interest

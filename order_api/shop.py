@@ -11,7 +11,7 @@ from messaging.service import Service
 from order_api.catalogue import Catalogue
 from order_api.domain import price
 from order_api.models import Order
-from order_api.reading import reading
+from order_api.reading import answered, reading
 from order_api.schemas import PlaceOrder
 
 
@@ -28,6 +28,9 @@ class Shop:
         Raises Unpriceable when the lines make no order, and DatabaseUnavailable; after that one, the order may have
         been accepted or not.
         """
+        return await answered(self._place(wish))
+
+    async def _place(self, wish: PlaceOrder) -> OrderCreated:
         basket = price([(item.sku, item.quantity) for item in wish.items], wish.currency, await self.catalogue.prices())
         event = OrderCreated.about(
             uuid7(),
@@ -47,5 +50,8 @@ class Shop:
 
     async def find(self, order_id: UUID) -> Order | None:
         """Read the order with its facts, if there is one. Raises DatabaseUnavailable."""
+        return await answered(self._find(order_id))
+
+    async def _find(self, order_id: UUID) -> Order | None:
         async with reading(self._service.database) as db:
             return await db.get(Order, order_id)
