@@ -11,6 +11,7 @@ from contracts import CancelReason, DeclineReason, Money
 from messaging.order_row import OrderRow
 from messaging.tables import attach
 from payment.domain import State
+from payment.ledger import Entry
 
 
 class Model(SQLModel, registry=registry()):
@@ -65,14 +66,12 @@ class AccountStatus(StrEnum):
     """The capture was refused; it may be tried again."""
 
 
-class GatewayAccount(Model, table=True):
+class GatewayAccount(Entry, Model, table=True):
     """The simulated gateway's own record of a key; a real gateway keeps it on its side."""
 
     __tablename__: ClassVar[Any] = "gateway_accounts"
     __table_args__ = (_known("status", AccountStatus), CheckConstraint("generation >= 1", name="generation_counts"))
 
-    key: str = Field(primary_key=True, sa_type=Text)
-    """The idempotency key: the order's id."""
     status: AccountStatus = Field(default=AccountStatus.UNKNOWN, sa_column=_stored(AccountStatus))
     generation: int = Field(default=1)
     """How many times the amount was held: each renewal of an expired hold adds one."""

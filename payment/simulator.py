@@ -5,20 +5,16 @@ decides by test tokens, in the manner of card processors' test cards.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from enum import StrEnum
-
-from sqlalchemy.dialects.postgresql import insert
 
 from contracts import CancelReason, DeclineReason, Money
 from messaging.database import Database
 from payment.domain import Verdict
 from payment.gateway import Charge, GatewayUnavailable
+from payment.ledger import Ledger
 from payment.models import AccountStatus, GatewayAccount
 
-CONNECTIONS = 2
-"""Calls that work on its tables at once: the service's own transactions need the rest of the pool."""
 FLAKY_FAILURES = 2
 """Errors that TestToken.FLAKY gives before it works."""
 
@@ -57,61 +53,66 @@ class SimulatedGateway:
     """Answers after `latency` seconds. One key is worked on by one call at a time, whoever calls."""
 
     def __init__(self, database: Database, latency: float) -> None:
-        self._database = database
         self._latency = latency
-        self._connections = asyncio.Semaphore(CONNECTIONS)
+        self._accounts = Ledger[GatewayAccount, Charge | None](database, GatewayAccount)
 
     async def authorize(self, key: str, token: str, amount: Money) -> Charge:
         """Hold the amount, once; every later call gives the first one's answer."""
-        async with self._account(key) as account:
+        is_lost = False
+
+        def decide(account: GatewayAccount) -> Charge | None:
+            nonlocal is_lost
             first = account.status == AccountStatus.UNKNOWN
             if first:
                 _present(account, token, amount)
-        if account.status == AccountStatus.UNKNOWN:
-            raise GatewayUnavailable("503 Service Unavailable")
-        if first and token == TestToken.TIMEOUT:
-            await asyncio.Event().wait()  # the answer is lost; the caller gives up
-        if account.status in {AccountStatus.CAPTURED, AccountStatus.UNPAID}:
-            return _charge(account, Verdict.APPROVED)
-        return _charge(account, _STANDING[account.status])
+            is_lost = first and token == TestToken.TIMEOUT
+            if account.status in {AccountStatus.CAPTURED, AccountStatus.UNPAID}:
+                return _charge(account, Verdict.APPROVED)
+            return _standing(account)
+
+        charge = await self._call(key, decide)
+        if is_lost:
+            await asyncio.Event().wait()  # until the caller gives up
+        return charge
 
     async def void(self, key: str, reason: CancelReason) -> Charge:
         """Let go of the hold, or fence a key that holds nothing yet; the first reason stays."""
-        async with self._account(key) as account:
+
+        def decide(account: GatewayAccount) -> Charge | None:
             if account.status in {AccountStatus.UNKNOWN, AccountStatus.HELD, AccountStatus.EXPIRED}:
                 account.status, account.void_reason = AccountStatus.VOIDED, reason
-        if account.status in {AccountStatus.CAPTURED, AccountStatus.UNPAID}:
-            return _charge(account, Verdict.REFUSED)
-        return _charge(account, _STANDING[account.status])
+            if account.status in {AccountStatus.CAPTURED, AccountStatus.UNPAID}:
+                return _charge(account, Verdict.REFUSED)
+            return _standing(account)
+
+        return await self._call(key, decide)
 
     async def capture(self, key: str) -> Charge:
         """Take what is held. An expired hold, or one whose capture was refused, is renewed first."""
-        async with self._account(key) as account:
+
+        def decide(account: GatewayAccount) -> Charge:
             if account.status in {AccountStatus.EXPIRED, AccountStatus.UNPAID}:
                 account.status, account.generation = AccountStatus.HELD, account.generation + 1
             if account.status == AccountStatus.HELD:
                 refused = account.token == TestToken.CAPTURE_REFUSED
                 account.status = AccountStatus.UNPAID if refused else AccountStatus.CAPTURED
-        return _charge(account, Verdict.CAPTURED if account.status == AccountStatus.CAPTURED else Verdict.REFUSED)
+            taken = account.status == AccountStatus.CAPTURED
+            return _charge(account, Verdict.CAPTURED if taken else Verdict.REFUSED)
+
+        return await self._call(key, decide)
 
     async def find(self, key: str) -> Charge | None:
         """Say what stands under the key."""
         await asyncio.sleep(self._latency)
-        async with self._connections, self._database.session() as db:
-            account = await db.get(GatewayAccount, key)
-        if account is None or account.status == AccountStatus.UNKNOWN:
-            return None
-        return _charge(account, _STANDING[account.status])
+        account = await self._accounts.find(key)
+        return None if account is None else _standing(account)
 
-    @asynccontextmanager
-    async def _account(self, key: str) -> AsyncGenerator[GatewayAccount]:
-        """Lock the key's account, made if it is new; store it when the block ends."""
+    async def _call(self, key: str, decide: Callable[[GatewayAccount], Charge | None]) -> Charge:
         await asyncio.sleep(self._latency)
-        # An update that changes nothing locks the row that was there; DO NOTHING would return none.
-        upsert = insert(GatewayAccount).values(key=key, status=AccountStatus.UNKNOWN, generation=1, attempts=0)
-        locked = upsert.on_conflict_do_update(index_elements=["key"], set_={"key": key}).returning(GatewayAccount)
-        async with self._connections, self._database.session() as db, db.begin():
-            yield (await db.exec(locked)).scalars().one()
+        charge = await self._accounts.settle(key, decide)
+        if charge is None:  # nothing is decided yet
+            raise GatewayUnavailable("503 Service Unavailable")
+        return charge
 
 
 def _present(account: GatewayAccount, token: str, amount: Money) -> None:
@@ -126,6 +127,12 @@ def _present(account: GatewayAccount, token: str, amount: Money) -> None:
     no_cover = token == TestToken.INSUFFICIENT_FUNDS
     account.status = AccountStatus.DECLINED
     account.decline_reason = DeclineReason.INSUFFICIENT_FUNDS if no_cover else DeclineReason.CARD_DECLINED
+
+
+def _standing(account: GatewayAccount) -> Charge | None:
+    if account.status == AccountStatus.UNKNOWN:
+        return None
+    return _charge(account, _STANDING[account.status])
 
 
 def _charge(account: GatewayAccount, verdict: Verdict) -> Charge:

@@ -20,7 +20,7 @@ def build(settings: Settings) -> Service:
     )
     service.handle(handlers.book_shipment, prepare=carrier.book)
     service.handle(handlers.cancel_shipment)
-    service.worker("undo", UndoWorker(service.database, carrier, settings.undo_interval).run)
+    service.worker("undo", UndoWorker(service.database, service.execute, carrier, settings.undo_interval).run)
     return service
 
 

@@ -11,6 +11,7 @@ from contracts import CancelReason
 from messaging.order_row import OrderRow
 from messaging.tables import attach
 from shipping.domain import State
+from shipping.ledger import Entry
 
 
 class Model(SQLModel, registry=registry()):
@@ -57,14 +58,12 @@ class BookingStatus(StrEnum):
     """Cancelled, or fenced: nothing is ever booked under this key."""
 
 
-class CarrierBooking(Model, table=True):
+class CarrierBooking(Entry, Model, table=True):
     """The simulated carrier's own record of a key; a real carrier keeps it on its side."""
 
     __tablename__: ClassVar[Any] = "carrier_bookings"
     __table_args__ = (_known("status", BookingStatus),)
 
-    key: str = Field(primary_key=True, sa_type=Text)
-    """The idempotency key: the order's id."""
     status: BookingStatus = Field(default=BookingStatus.UNKNOWN, sa_column=_stored(BookingStatus))
     cancel_reason: CancelReason | None = Field(default=None, sa_column=_stored(CancelReason, nullable=True))
     attempts: int = Field(default=0)

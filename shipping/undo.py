@@ -1,18 +1,23 @@
 """Local work: a parcel that the carrier booked for a cancelled order is cancelled there."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import structlog
 from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contracts import CancelReason
+from contracts import CancelReason, Event
 from messaging.database import Database
 from messaging.outcome import Retry
 from shipping.gateway import Carrier
 from shipping.models import Shipment
 
 log = structlog.get_logger(__name__)
+
+Execute = Callable[[Callable[[AsyncSession], Awaitable[Sequence[Event]]]], Awaitable[None]]
+"""Runs work in one transaction and commits it: `Service.execute`."""
 
 BATCH = 100
 """Parcels that are looked at in one round."""
@@ -25,8 +30,9 @@ class UndoWorker:
     further effect. Several workers may do the same one.
     """
 
-    def __init__(self, database: Database, carrier: Carrier, interval: float) -> None:
+    def __init__(self, database: Database, execute: Execute, carrier: Carrier, interval: float) -> None:
         self._database = database
+        self._execute = execute
         self._carrier = carrier
         self._interval = interval
 
@@ -55,5 +61,8 @@ class UndoWorker:
             return [(order_id, CancelReason(reason)) for order_id, reason in await db.exec(wanted)]
 
     async def _clear(self, order_id: UUID) -> None:
-        async with self._database.session() as db, db.begin():
+        async def clear(db: AsyncSession) -> Sequence[Event]:
             await db.exec(update(Shipment).where(col(Shipment.order_id) == order_id).values(undo=False))
+            return ()
+
+        await self._execute(clear)
