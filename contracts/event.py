@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
@@ -46,7 +46,7 @@ class Event(BaseModel):
         """A complete, valid event, as shown in the published document."""
         raise NotImplementedError
 
-    def carried(self, names: set[str]) -> dict[str, Any]:
+    def carried(self, names: set[str]) -> dict[str, object]:
         """The named fields that this event has."""
         return {name: getattr(self, name) for name in names & type(self).model_fields.keys()}
 

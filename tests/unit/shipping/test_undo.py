@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 from sqlalchemy.exc import IntegrityError
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import Address, CancelReason
 from messaging.database import Database
@@ -43,6 +44,16 @@ async def database(service_database: Callable[[str], Awaitable[Database]]) -> Da
     return database
 
 
+def worker_of(database: Database, carrier: Carrier) -> UndoWorker:
+    """Make a worker whose transactions are its own."""
+
+    async def execute(work: Callable[[AsyncSession], Awaitable[object]]) -> None:
+        async with database.session() as db, db.begin():
+            await work(db)
+
+    return UndoWorker(database, execute, carrier, interval=1)
+
+
 async def flags(database: Database) -> list[bool]:
     """Read whether each order is still to be undone."""
     async with database.session() as db:
@@ -52,7 +63,7 @@ async def flags(database: Database) -> list[bool]:
 async def test_the_carrier_is_fenced_and_the_flag_cleared(database: Database) -> None:
     """A booking that met a cancellation is cancelled at the carrier, for the order's reason, once."""
     simulated = SimulatedCarrier(database, 0)
-    worker = UndoWorker(database, Carrier(simulated, 1), interval=1)
+    worker = worker_of(database, Carrier(simulated, 1))
     assert await worker.work() == 2
     assert await flags(database) == [False, False, False]
     found = await simulated.find(str(BOOKED))
@@ -64,9 +75,9 @@ async def test_the_carrier_is_fenced_and_the_flag_cleared(database: Database) ->
 
 async def test_one_failing_order_does_not_hold_up_the_others(database: Database) -> None:
     """What cannot be undone now stays flagged for the next round; the rest is done."""
-    assert await UndoWorker(database, Carrier(PartlyDown(database, 0), 1), interval=1).work() == 1
+    assert await worker_of(database, Carrier(PartlyDown(database, 0), 1)).work() == 1
     assert await flags(database) == [True, False, False]
-    assert await UndoWorker(database, Carrier(SimulatedCarrier(database, 0), 1), interval=1).work() == 1
+    assert await worker_of(database, Carrier(SimulatedCarrier(database, 0), 1)).work() == 1
 
 
 @pytest.mark.parametrize(
