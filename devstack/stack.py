@@ -31,6 +31,7 @@ from devstack.servers.rabbitmq_programs import rabbitmq_programs
 from devstack.services import HOST, SEEDED, SERVICES, Wiring
 from devstack.steps import Steps
 
+_HTTP_PORTS = {services.API: 8000} | {service: 8101 + n for n, service in enumerate(services.CONSUMERS)}
 _JOB_SECONDS = 120
 _READY_SECONDS = 60
 _STOP_SECONDS = 15
@@ -69,7 +70,7 @@ class Stack:
         wiring = Wiring(
             amqp_url=broker.amqp_url,
             databases=self._start_databases(steps),
-            http_ports={service: next_free_port(8000 + offset) for offset, service in enumerate(SERVICES)},
+            http_ports={service: next_free_port(port) for service, port in _HTTP_PORTS.items()},
             extra=self.extra_environment,
         )
         with steps.step("Migrations of four databases"):

@@ -30,8 +30,9 @@ def unprivileged_account() -> Account | None:
 
 
 def reachable(folder: Path) -> bool:
-    """Tell whether `nobody` may pass through every folder above this one."""
-    return all(parent.stat().st_mode & stat.S_IXOTH for parent in folder.resolve().parents if parent.exists())
+    """Tell whether `nobody` may pass through this folder, where it exists, and every folder above it."""
+    path = folder.resolve()
+    return all(part.stat().st_mode & stat.S_IXOTH for part in (path, *path.parents) if part.exists())
 
 
 def reachable_folder(wanted: Path) -> Path:

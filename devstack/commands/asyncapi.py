@@ -1,26 +1,9 @@
 """The command `./run asyncapi`."""
 
 import os
-
-import inventory.app
-import order_api.app
-import payment.app
-import shipping.app
-from devstack.paths import CHECKOUT
-from messaging.document import DOCUMENT, generate, render
-from messaging.service import Service
-
-SERVICES: tuple[Service, ...] = (
-    order_api.app.service,
-    payment.app.service,
-    inventory.app.service,
-    shipping.app.service,
-)
+import sys
 
 
 def asyncapi() -> None:
     """Write asyncapi/asyncapi.json anew from the contracts, the handlers' signatures and the topology."""
-    os.chdir(CHECKOUT)
-    DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(render(generate(SERVICES)), encoding="utf-8")
-    print(f"wrote {DOCUMENT}")
+    os.execv(sys.executable, [sys.executable, "-m", "devstack.document"])

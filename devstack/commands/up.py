@@ -50,6 +50,7 @@ def _detach(console: Console) -> None:
     if running := holder(UP_LOCK):
         raise StackError(f"the stack is up already (process {running})")
     ENDPOINTS.unlink(missing_ok=True)
+    STACK.mkdir(parents=True, exist_ok=True)
     with _LOG.open("w") as log:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "devstack", "up"],

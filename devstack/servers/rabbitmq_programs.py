@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 
 from devstack.errors import StackError
-from devstack.paths import STACK
+from devstack.paths import DOWNLOADS
 from devstack.servers import debian_packages
 
-_TREE = STACK / "rabbitmq-packages"
+_TREE = DOWNLOADS / "rabbitmq-packages"
 _SCRIPTS = "lib/rabbitmq/lib/rabbitmq_server-*/sbin"
 _HOMEBREW = (Path("/opt/homebrew"), Path("/usr/local"))
 _WAYS_OUT = """\
@@ -86,7 +86,7 @@ def _make_relocatable(erl: Path) -> None:
 @contextmanager
 def _one_at_a_time() -> Generator[None]:
     """Let test workers and commands that start together fetch it once."""
-    STACK.mkdir(exist_ok=True)
-    with (STACK / "rabbitmq-packages.lock").open("w") as lock:
+    DOWNLOADS.mkdir(exist_ok=True)
+    with (DOWNLOADS / "rabbitmq-packages.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
