@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import cached_property
+from typing import Any
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
@@ -48,7 +50,7 @@ def sqlstate(error: BaseException) -> str | None:
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether the database is away, rather than the work wrong. A lost COMMIT looks like this, too."""
-    if isinstance(error, OSError | TimeoutError | PoolTimeoutError | DatabaseUnavailable | InterfaceError):
+    if isinstance(error, PoolTimeoutError | DatabaseUnavailable | InterfaceError):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
@@ -59,6 +61,14 @@ def is_unavailable(error: BaseException) -> bool:
 def is_contention(error: BaseException) -> bool:
     """Whether the work met other work: deadlock, lock timeout or serialization failure. It may simply run again."""
     return sqlstate(error) in _CONTENTION
+
+
+async def _connect(*args: Any, **options: Any) -> Any:
+    """Connect as asyncpg does; a network that refuses or is silent is named for what it is here."""
+    try:
+        return await asyncpg.connect(*args, **options)
+    except OSError as error:  # TimeoutError is one
+        raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
 
 
 class Database:
@@ -82,6 +92,7 @@ class Database:
             pool_timeout=CONNECT_TIMEOUT,
             pool_pre_ping=True,
             connect_args={
+                "async_creator_fn": _connect,
                 "timeout": CONNECT_TIMEOUT,
                 "command_timeout": COMMAND_TIMEOUT,
                 "server_settings": {**SERVER_SETTINGS, "application_name": self.name},

@@ -22,10 +22,12 @@ class Step(StrEnum):
     SENT_COMMIT = "sent.commit"
     RELAY_COMMIT = "relay.commit"
     PRUNE_COMMIT = "prune.commit"
+    SUSPECT_COMMIT = "suspect.commit"
     EVENT_PUBLISH = "event.publish"
     RETRY_PUBLISH = "retry.publish"
     DEAD_PUBLISH = "dead.publish"
     MESSAGE_ACK = "message.ack"
+    MESSAGE_REQUEUE = "message.requeue"
     PREPARE = "prepare"
 
 
@@ -42,6 +44,10 @@ class Acknowledgeable(Protocol):
 
     async def ack(self) -> None:
         """Tell the broker that it may forget the message."""
+        ...
+
+    async def nack(self, *, requeue: bool) -> None:
+        """Tell the broker to deliver it again."""
         ...
 
 
@@ -88,6 +94,13 @@ async def publish(publisher: Publisher, body: bytes, step: Step, timeout: float,
         raise PublishFailed(f"{type(error).__name__}: {error}") from error
     crash_point(f"{step}.after")
     return confirm
+
+
+async def requeue(message: Acknowledgeable) -> None:
+    """Give a message back to its queue, before the broker's consumer timeout (30 minutes) ends the channel."""
+    crash_point(f"{Step.MESSAGE_REQUEUE}.before")
+    await message.nack(requeue=True)
+    crash_point(f"{Step.MESSAGE_REQUEUE}.after")
 
 
 async def ack(message: Acknowledgeable) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from messaging.database import asyncpg_url
-from messaging.tables import INBOX, OUTBOX
+from messaging.tables import KERNEL
 
 LOCK = 0x0DE5_0001
 """Key of the advisory lock under which one process at a time migrates a database."""
@@ -62,12 +62,12 @@ def upgrade_kernel(op: Operations, version: int) -> None:
     if version != 1:
         msg = f"the kernel has no schema version {version}"
         raise LookupError(msg)
-    for table in (INBOX, OUTBOX):
+    for table in KERNEL:
         table.to_metadata(MetaData()).create(op.get_bind())
 
 
 def downgrade_kernel(op: Operations, version: int) -> None:
     """Drop what `upgrade_kernel` made."""
     if version == 1:
-        for table in (OUTBOX, INBOX):
+        for table in reversed(KERNEL):
             op.drop_table(table.name)

@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from faststream import BaseMiddleware
 
 from contracts.event import Event, OrderEvent
-from messaging import edge
+from messaging import edge, suspects
+from messaging.away import Away
+from messaging.database import Database, DatabaseUnavailable, is_unavailable
 from messaging.envelope import Envelope, Poison, read_envelope, read_event
 from messaging.inbox import Key
+from messaging.lane import Lane
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
 from messaging.outcome import Retry
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from messaging.courier import Courier
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between attempts to publish, doubling."""
@@ -54,9 +59,12 @@ class Route:
 class Pipeline:
     """Receive, prepare, apply in a group, send what was said, acknowledge."""
 
-    def __init__(self, routes: Mapping[str, Route], prepare_timeout: float) -> None:
+    def __init__(self, routes: Mapping[str, Route], database: Database, prepare_timeout: float) -> None:
         self._routes = routes
+        self._database = database
         self._prepare_timeout = prepare_timeout
+        self.away = Away()
+        self._lane = Lane()
         self.executor: GroupExecutor | None = None
         self.courier: Courier | None = None
         self.mark_sent: Callable[[Sequence[Outgoing]], None] = lambda _: None
@@ -76,7 +84,20 @@ class Pipeline:
     async def consume(self, route: Route, event: Event) -> None:
         """What the typed subscriber of a queue does with an event."""
         envelope = _envelope.get()
-        prepared = await self._prepare(route, event)
+        if not envelope.redelivered:
+            async with self._lane.shared():
+                await self._apply(route, event, envelope)
+            return
+        key = Key(event.event_id, route.queue, envelope.redrive)
+        async with self._lane.alone():
+            await self._when_back(lambda: suspects.note(self._database, key))
+            try:
+                await self._apply(route, event, envelope)
+            finally:
+                await self._when_back(lambda: suspects.clear(self._database, key))
+
+    async def _apply(self, route: Route, event: Event, envelope: Envelope) -> None:
+        prepared = await self._when_back(lambda: self._prepare(route, event))
         work = Work(
             key=Key(event.event_id, route.queue, envelope.redrive),
             run=_bind(route, event, prepared),
@@ -91,6 +112,18 @@ class Pipeline:
             msg = "the service is not running"
             raise RuntimeError(msg)
         await self.send(await self.executor.submit(work))
+
+    async def _when_back(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do something that needs the database; while it is away, wait for it and try again."""
+        while True:
+            try:
+                return await work()
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                log.warning("message waits for the database", error=type(error).__name__)
+            await asyncio.sleep(LONGEST_PAUSE)
+            await self.away.wait_until_back()
 
     async def _prepare(self, route: Route, event: Event) -> object:
         """The handler's remote call: outside any transaction, bounded in time."""
@@ -125,6 +158,9 @@ class Pipeline:
                 envelope = read_envelope(queue, message)
                 _envelope.set(envelope)
                 result = await call_next(message)
+            except DatabaseUnavailable:
+                await edge.requeue(message)
+                return None
             except Exception as error:  # noqa: BLE001 - every failure has a place to go
                 result = None
                 await self._set_aside(self._routes[queue], message, error)

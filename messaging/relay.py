@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from messaging import edge, inbox, outbox
+from messaging import edge, inbox, outbox, suspects
 from messaging.courier import Courier
 from messaging.database import Database
 from messaging.outbox import Outgoing
@@ -141,7 +141,7 @@ async def hand_over(database: Database, ids: Collection[UUID]) -> None:
 async def prune(database: Database, age: timedelta) -> None:
     """Delete, for ever and in small batches, what was sent or received longer than `age` ago."""
     while True:
-        for delete in (outbox.prune, inbox.prune):
+        for delete in (outbox.prune, inbox.prune, suspects.prune):
             while True:
                 async with database.session() as db:
                     deleted = await delete(await db.connection(), age, PRUNE_BATCH)

@@ -65,7 +65,7 @@ class Service:
         self.routes: dict[str, Route] = {}
         self.publishers: dict[str, Any] = {}
         self.router = RabbitRouter()
-        self._pipeline = Pipeline(self.routes, settings.prepare_timeout)
+        self._pipeline = Pipeline(self.routes, self.database, settings.prepare_timeout)
         self._workers: dict[str, Callable[[], Awaitable[None]]] = {}
         self._commands: GroupExecutor | None = None
         self._sending: set[asyncio.Task[None]] = set()
@@ -150,8 +150,8 @@ class Service:
         settings, supervisor = self.settings, Supervisor()
         marker = Marker(self.database)
         rules = Rules(settings.group_size, timedelta(seconds=settings.relay_grace), self.row, self.preload)
-        deliveries = GroupExecutor(self.database, rules)
-        self._commands = GroupExecutor(self.database, rules)
+        deliveries = GroupExecutor(self.database, rules, self._pipeline.away)
+        self._commands = GroupExecutor(self.database, rules, self._pipeline.away)
         self._pipeline.executor = deliveries
         self._pipeline.mark_sent = marker.add
         supervisor.start("deliveries", deliveries.run)
@@ -168,6 +168,7 @@ class Service:
                 can_send=lambda: self.broker.connected,
             )
             supervisor.start("relay", relay.run)
+            supervisor.start("away", lambda: self._pipeline.away.keep(self.intake))
             supervisor.start("prune", lambda: prune(self.database, timedelta(days=settings.retention_days)))
         self._pipeline.courier = courier
         for name, work in self._workers.items():

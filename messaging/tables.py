@@ -36,8 +36,20 @@ OUTBOX = Table(
     comment="What was said: stored with its cause's effect, sent with a confirm, marked after it.",
 )
 
+SUSPECTS = Table(
+    "suspects",
+    METADATA,
+    Column("event_id", Uuid, primary_key=True),
+    Column("queue", Text, primary_key=True),
+    Column("tries", Integer, nullable=False),
+    Column("noted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="Redelivered messages that are being handled, or whose handling ended their process.",
+)
+
+KERNEL = (INBOX, OUTBOX, SUSPECTS)
+
 
 def attach(metadata: MetaData) -> None:
     """Add the kernel's tables to a service's own MetaData."""
-    for table in (INBOX, OUTBOX):
+    for table in KERNEL:
         table.to_metadata(metadata)

@@ -22,6 +22,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts.event import Event
 from messaging import edge, inbox, outbox
+from messaging.away import Away
 from messaging.database import Database, DatabaseUnavailable, is_contention, is_unavailable
 from messaging.inbox import Key
 from messaging.order_row import OrderRow
@@ -51,8 +52,8 @@ class Work:
     """The trace context that the events inherit."""
     alone: bool = False
     """Retried and redelivered messages never share a transaction: their neighbours must not suffer."""
-    patience: float | None = None
-    """Seconds to keep trying while the database is away; None for as long as it takes."""
+    patience: float = 1200.0
+    """Seconds to keep trying while the database is away. A broker takes a message back after 30 minutes."""
     outcome: asyncio.Future[list[Outgoing]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -70,8 +71,9 @@ class Rules:
 class GroupExecutor:
     """Takes the work that is ready and runs it in groups, one transaction at a time."""
 
-    def __init__(self, database: Database, rules: Rules) -> None:
+    def __init__(self, database: Database, rules: Rules, away: Away) -> None:
         self._database = database
+        self._away = away
         self._rules = rules
         self._waiting: deque[Work] = deque()
         self._ready = asyncio.Event()
@@ -125,18 +127,22 @@ class GroupExecutor:
         started, pause = clock(), FIRST_PAUSE
         while True:
             try:
-                return await self._attempt(group)
+                said = await self._attempt(group)
             except Exception as error:
-                away = is_unavailable(error)
+                away = is_unavailable(error) or isinstance(error, OSError)  # no handler calls out in a transaction
+                self._away.report(away=away)
                 if not away and not is_contention(error):
                     raise
                 log.warning("group waits for the database", away=away, error=_brief(error), size=len(group))
                 for work in group:
-                    if away and work.patience is not None and clock() - started > work.patience:
+                    if away and clock() - started > work.patience:
                         _fail(work, DatabaseUnavailable(_brief(error)))
                 group = [work for work in group if not work.outcome.done()]
                 if not group:
                     return {}
+            else:
+                self._away.report(away=False)
+                return said
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -1,0 +1,61 @@
+"""Messages that may have killed their process: each handling of a redelivered message is noted before it begins.
+
+A note that is still there later means that the process ended while it handled the message. A message that kills its
+process takes its neighbours' delivery counts along, so the broker's count cannot tell which one it was; the note can.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from messaging import edge
+from messaging.database import Database
+from messaging.inbox import Key
+from messaging.outcome import Reject
+
+MAX_TRIES = 3
+"""Handlings that ended with the death of the process, the first delivery included, before a message is parked."""
+
+_NOTE = text(
+    """
+    INSERT INTO suspects (event_id, queue, tries) VALUES (:event_id, :queue, 1)
+    ON CONFLICT (event_id, queue) DO UPDATE SET tries = suspects.tries + 1, noted_at = now()
+    RETURNING tries
+    """
+)
+_CLEAR = text("DELETE FROM suspects WHERE event_id = :event_id AND queue = :queue")
+_PRUNE = text(
+    """
+    DELETE FROM suspects WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM suspects WHERE noted_at < now() - CAST(:age AS interval) LIMIT :most))
+    """
+)
+
+
+class KillsItsProcess(Reject):
+    """A message whose handling ended its process each time."""
+
+
+async def note(database: Database, key: Key) -> None:
+    """Note that the handling of a redelivered message begins. Raises KillsItsProcess when that is once too often."""
+    async with database.session() as db:
+        result = await (await db.connection()).execute(_NOTE, {"event_id": key.event_id, "queue": key.queue})
+        tries: int = result.scalar_one()
+        await edge.commit(db, edge.Step.SUSPECT_COMMIT)
+    if tries >= MAX_TRIES:
+        raise KillsItsProcess(f"its process died {tries} times while it was handled")
+
+
+async def clear(database: Database, key: Key) -> None:
+    """Note that the process outlived the handling, whatever came of it."""
+    async with database.session() as db:
+        await (await db.connection()).execute(_CLEAR, {"event_id": key.event_id, "queue": key.queue})
+        await edge.commit(db, edge.Step.SUSPECT_COMMIT)
+
+
+async def prune(db: AsyncConnection, age: timedelta, most: int) -> int:
+    """Forget at most `most` notes older than `age`; returns how many."""
+    return (await db.execute(_PRUNE, {"age": age, "most": most})).rowcount

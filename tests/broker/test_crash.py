@@ -1,0 +1,91 @@
+"""A service is killed at an edge, started again, and nothing is lost or done twice."""
+
+import signal
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import aio_pika
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from devstack.servers import RabbitServer
+from messaging.database import Database
+from messaging.declare import apply
+from messaging.settings import ServiceSettings
+from messaging.topology import topology
+from tests.broker import processes
+from tests.broker.conftest import TIERS
+from tests.broker.probe import orders
+from tests.broker.rabbit import Broker, until, virtual_host
+
+COUNT = 30
+
+
+@pytest_asyncio.fixture
+async def payments(rabbitmq_server: RabbitServer) -> AsyncGenerator[Broker]:
+    """A virtual host for payment, with a queue that collects what it says."""
+    url = await virtual_host(rabbitmq_server)
+    queues = ["payment.order.created", "payment.inventory.rejected", "payment.inventory.released"]
+    await apply(topology([*queues, "payment.shipping.ready", "test.payment.authorized"], TIERS), url)
+    connection = await aio_pika.connect(url)
+    yield Broker(url, await connection.channel())
+    await connection.close()
+
+
+async def one(database: Database, question: str) -> int:
+    """The answer to a question that is a number."""
+    async with database.engine.connect() as connection:
+        return int((await connection.execute(text(question))).scalar_one())
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "prepare.after:3",
+        "group.commit.before:2",
+        "group.commit.after:2",
+        "event.publish.before:5",
+        "event.publish.after:5",
+        "message.ack.before:5",
+        "message.ack.after:5",
+        "sent.commit.before:1",
+    ],
+)
+async def test_killed_at_an_edge(
+    payments: Broker, service_database: Callable[[str], Awaitable[Database]], point: str
+) -> None:
+    """Killed by SIGKILL at a named point and started again, every order is authorized once and its event is sent."""
+    database = await service_database("payment")
+    settings = ServiceSettings(
+        amqp_url=SecretStr(payments.url), database_url=SecretStr(database.url), retry_tiers=TIERS
+    )
+    first = await processes.start("payment", settings, CRASH_AT=point, PAYMENT_GATEWAY_LATENCY="0")
+    await first.ready()
+    await payments.publish(*orders(COUNT))
+    assert await first.ended() == -signal.SIGKILL
+
+    second = await processes.start("payment", settings, PAYMENT_GATEWAY_LATENCY="0")
+    try:
+        await until(lambda: _done(payments, database))
+    finally:
+        assert await second.stop() == 0
+    assert await one(database, "SELECT count(*) FROM payments WHERE state = 'authorized'") == COUNT
+    assert await one(database, "SELECT count(*) FROM gateway_accounts WHERE status = 'held'") == COUNT
+    assert await one(database, "SELECT count(DISTINCT event_id) FROM outbox") == COUNT
+    said = {(await payments.take("test.payment.authorized")).message_id for _ in range(COUNT)}
+    assert len(said) == COUNT or await _rest(payments, said) == COUNT
+
+
+async def _done(broker: Broker, database: Database) -> bool:
+    """Whether the queue is empty and every outbox row is marked as sent."""
+    if await one(database, "SELECT count(*) FROM outbox") < COUNT:
+        return False
+    return not await one(database, "SELECT count(*) FROM outbox WHERE sent_at IS NULL")
+
+
+async def _rest(broker: Broker, said: set[str | None]) -> int:
+    """Take what was sent twice, too; returns how many different messages there were."""
+    while await broker.depth("test.payment.authorized"):
+        said.add((await broker.take("test.payment.authorized")).message_id)
+    return len(said)
