@@ -1,7 +1,11 @@
-"""What can become of a message besides the events that its handler returns: a closed set of two exceptions.
+"""What can become of a message besides the events that its handler returns: a closed set of three exceptions.
 
 A business "no" is an event, never an exception.
 """
+
+from dataclasses import dataclass
+
+from contracts.event import Event
 
 
 class Retry(Exception):  # noqa: N818 - reads as the outcome that it is
@@ -17,3 +21,20 @@ class Reject(Exception):  # noqa: N818 - reads as the outcome that it is
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Wait(Exception):  # noqa: N818 - reads as the outcome that it is
+    """The remote end is known to be away (its circuit breaker is open): hold this message, no attempt is counted."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+        """How long to hold it before asking again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """An event that is said again under a re-drive number: every service behind it says again what it said."""
+
+    event: Event
+    redrive: int

@@ -20,7 +20,7 @@ from messaging.inbox import Key
 from messaging.lane import Lane
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
-from messaging.outcome import Retry
+from messaging.outcome import Again, Retry, Wait
 from messaging.retry import RetryPolicy, reason_of
 from messaging.signature import Handler, Prepare, Signature
 from messaging.unit import GroupExecutor, Work
@@ -37,7 +37,14 @@ T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between attempts to publish, doubling."""
 
+LONGEST_HOLD = 1200.0
+"""Seconds that a message is held here while what it needs is away; the broker takes it back after 30 minutes."""
+
 _envelope: ContextVar[Envelope] = ContextVar("envelope")
+
+
+class TakeBack(Exception):  # noqa: N818 - an outcome
+    """The message was held so long that the broker must have it back."""
 
 
 class PrepareTimeout(Retry):
@@ -84,6 +91,21 @@ class Pipeline:
     async def consume(self, route: Route, event: Event) -> None:
         """What the typed subscriber of a queue does with an event."""
         envelope = _envelope.get()
+        held = 0.0
+        while True:
+            try:
+                await self._handle(route, event, envelope)
+            except Wait as wait:
+                log.warning("message is held", queue=route.queue, reason=str(wait), seconds=wait.seconds)
+                held += wait.seconds
+                if held > LONGEST_HOLD:
+                    raise TakeBack from wait
+                await asyncio.sleep(wait.seconds)
+            else:
+                return
+
+    async def _handle(self, route: Route, event: Event, envelope: Envelope) -> None:
+        """Apply an ordinary message beside others, a suspect alone."""
         if not envelope.redelivered:
             async with self._lane.shared():
                 await self._apply(route, event, envelope)
@@ -158,7 +180,7 @@ class Pipeline:
                 envelope = read_envelope(queue, message)
                 _envelope.set(envelope)
                 result = await call_next(message)
-            except DatabaseUnavailable:
+            except (DatabaseUnavailable, TakeBack):
                 await edge.requeue(message)
                 return None
             except Exception as error:  # noqa: BLE001 - every failure has a place to go
@@ -212,7 +234,7 @@ def custody(pipeline: Pipeline) -> type[BaseMiddleware]:
 
 def _bind(
     route: Route, event: Event, prepared: object
-) -> Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event]]]:
+) -> Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event | Again]]]:
     async def run(db: AsyncSession, row: OrderRow | None) -> Sequence[Event]:
         said = await route.handler(**route.signature.arguments(event, prepared, row, db))
         if said is None:

@@ -27,6 +27,7 @@ from messaging.database import Database, DatabaseUnavailable
 from messaging.health import Health
 from messaging.intake import Intake
 from messaging.order_row import OrderRow
+from messaging.outcome import Again
 from messaging.pipeline import Pipeline, Route, custody
 from messaging.relay import Marker, Relay, prune
 from messaging.retry import RetryPolicy
@@ -121,7 +122,7 @@ class Service:
         """Keep a background task running while the service runs; when it fails it is started again."""
         self._workers[name] = work
 
-    async def execute(self, work: Callable[[AsyncSession], Awaitable[Sequence[Event]]]) -> None:
+    async def execute(self, work: Callable[[AsyncSession], Awaitable[Sequence[Event | Again]]]) -> None:
         """Run `work` and store the events that it returns, in one transaction; return once it is committed.
 
         Concurrent commands share transactions, and a failed one runs again alone, so `work` builds its rows anew
@@ -132,7 +133,7 @@ class Service:
             msg = f"{self.name} is not running"
             raise DatabaseUnavailable(msg)
 
-        async def run(db: AsyncSession, _: OrderRow | None) -> Sequence[Event]:
+        async def run(db: AsyncSession, _: OrderRow | None) -> Sequence[Event | Again]:
             return await work(db)
 
         said = await self._commands.submit(Work(key=command_key("command"), run=run, patience=COMMAND_PATIENCE))

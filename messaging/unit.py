@@ -27,10 +27,11 @@ from messaging.database import Database, DatabaseUnavailable, is_contention, is_
 from messaging.inbox import Key
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
+from messaging.outcome import Again
 
 log = structlog.get_logger(__name__)
 
-Run = Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event]]]
+Run = Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event | Again]]]
 Batch = Sequence[tuple[Event, OrderRow | None]]
 Preload = Callable[[AsyncSession, Batch], Awaitable[None]]
 
@@ -163,10 +164,7 @@ class GroupExecutor:
             said: dict[Key, list[Outgoing]] = {}
             for key, work in todo.items():
                 events = await work.run(db, rows.get(work.order_id))
-                said[key] = [
-                    outbox.outgoing(event, cause=work.event, redrive=work.redrive, context=work.context)
-                    for event in events
-                ]
+                said[key] = [_outgoing(work, event) for event in events]
             await db.flush()
             messages = [message for batch in said.values() for message in batch]
             if messages:
@@ -198,6 +196,11 @@ class GroupExecutor:
 def command_key(name: str) -> Key:
     """A key for work that no message asked for; it tells, after a lost COMMIT, whether the work was done."""
     return Key(uuid4(), name, 0)
+
+
+def _outgoing(work: Work, said: Event | Again) -> Outgoing:
+    event, redrive = (said.event, said.redrive) if isinstance(said, Again) else (said, work.redrive)
+    return outbox.outgoing(event, cause=work.event, redrive=redrive, context=work.context)
 
 
 async def _said_before(db: AsyncConnection, keys: Sequence[Key]) -> dict[Key, list[Outgoing]]:

@@ -4,13 +4,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-
-import pytest
 
 from messaging.database import Database
 from tests.broker.probe import order, orders
 from tests.broker.rabbit import Broker, until
+from tests.broker.test_unit_of_work import counted
 
 NEIGHBOURS = 500
 KILLER = order(250)
@@ -43,8 +41,6 @@ asyncio.run(main())
 
 async def test_a_killer_is_parked_alone(broker: Broker, probe_database: Database) -> None:
     """A message that kills its process each time is parked after three deaths; its 500 neighbours are each counted."""
-    from tests.broker.test_unit_of_work import counted
-
     events = orders(NEIGHBOURS)
     await broker.publish(*events)
     deaths = 0
