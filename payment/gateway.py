@@ -73,7 +73,7 @@ class CardGateway:
     """What handlers prepare with: each order is one key, each call is bounded in time and guarded by a breaker."""
 
     def __init__(
-        self, remote: Gateway, timeout: float, *, breaker_threshold: int = 20, breaker_reset: float = 5.0
+        self, remote: Gateway, timeout: float, *, breaker_threshold: int = 20, breaker_reset: float = 1.0
     ) -> None:
         """Durations are seconds. The breaker opens after `breaker_threshold` failures in a row."""
         self._remote = remote

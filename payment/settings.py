@@ -17,5 +17,5 @@ class Settings(ServiceSettings):
     """How long a call to the gateway may take before it counts as unanswered; its status query may take as long."""
     gateway_breaker_threshold: int = Field(default=20, ge=1)
     """Failures in a row after which the gateway is left alone."""
-    gateway_breaker_reset: float = Field(default=5.0, gt=0)
+    gateway_breaker_reset: float = Field(default=1.0, gt=0)
     """How long it is left alone before it is tried again."""

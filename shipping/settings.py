@@ -17,7 +17,7 @@ class Settings(ServiceSettings):
     """How long a call to the carrier may take before it counts as unanswered; its status query may take as long."""
     carrier_breaker_threshold: int = Field(default=20, ge=1)
     """Failures in a row after which the carrier is left alone."""
-    carrier_breaker_reset: float = Field(default=5.0, gt=0)
+    carrier_breaker_reset: float = Field(default=1.0, gt=0)
     """How long it is left alone before it is tried again."""
     undo_interval: float = Field(default=1.0, gt=0)
     """How often bookings of cancelled orders are looked for."""
