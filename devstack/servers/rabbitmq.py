@@ -101,8 +101,8 @@ class RabbitServer:
         )
 
     def stop(self) -> None:
-        """Stop cleanly."""
-        self._end(lambda node: node.stop(signal.SIGTERM, seconds=30))
+        """Stop cleanly, which takes some seconds; at once if the data is to be discarded."""
+        self._end(Process.kill if self.discard else lambda node: node.stop(signal.SIGTERM, seconds=30))
 
     def kill(self) -> None:
         """SIGKILL. Returns when the node is gone; what it had confirmed is there at the next start."""

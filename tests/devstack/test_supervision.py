@@ -108,7 +108,7 @@ def test_a_process_that_ignores_sigterm_is_ended_with_its_group(tmp_path: Path) 
 @pytest.mark.database
 def test_postgresql_keeps_what_it_committed_when_it_is_killed(tmp_path: Path) -> None:
     """A second start on the same folder finds the databases again, after a kill and after an immediate stop."""
-    server = PostgresServer(tmp_path / "postgresql")
+    server = PostgresServer(tmp_path / "postgresql", config=["fsync = off"])
     try:
         server.start()
         server.create_database("kept")
