@@ -1,13 +1,18 @@
-"""Ports on 127.0.0.1: the usual one where it is free, else the next; or any, for servers that nobody types by hand."""
+"""Ports on 127.0.0.1: the usual one where it is free, else the next; or any, for servers that nobody types by hand.
+
+A server listens seconds after its port was chosen. Until then, and for as long as this process lives, an abstract Unix
+socket (on Linux) claims the port, which other stacks on the machine see, whoever runs them.
+"""
 
 import random
 import socket
+import sys
 import threading
 
 from devstack.errors import StackError
 
 _ANY = range(20000, 30000)  # below what Linux and macOS hand to outgoing connections
-_given: set[int] = set()
+_claims: dict[int, socket.socket | None] = {}
 _lock = threading.Lock()
 
 
@@ -23,7 +28,7 @@ def is_free(port: int) -> bool:
 
 
 def next_free_port(preferred: int) -> int:
-    """Return `preferred`, or the first free port after it. No port is handed out twice by one process."""
+    """Return `preferred`, or the first free port after it. No port is handed out twice."""
     return _first_free(range(preferred, min(preferred + 1000, 65536)))
 
 
@@ -42,7 +47,20 @@ def is_listening(port: int) -> bool:
 def _first_free(candidates: range | list[int]) -> int:
     with _lock:
         for port in candidates:
-            if port not in _given and is_free(port):
-                _given.add(port)
+            if port not in _claims and is_free(port) and _claim(port):
                 return port
     raise StackError(f"no free port on 127.0.0.1 from {candidates[0]}")
+
+
+def _claim(port: int) -> bool:
+    if sys.platform != "linux":
+        _claims[port] = None
+        return True
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        claim.bind(f"\0faststream-orders-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims[port] = claim
+    return True
