@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
+from purgatory.domain.model import HALF_OPENED, OpenedState
 
 from contracts import (
     CancelReason,
@@ -18,7 +18,7 @@ from contracts import (
     OrderCreated,
     ShippingReady,
 )
-from messaging.outcome import Retry
+from messaging.outcome import Retry, Wait
 from payment.domain import Verdict
 
 
@@ -30,8 +30,8 @@ class GatewayTimeout(Retry):
     """The gateway gave no answer, and knows nothing of the request."""
 
 
-class GatewayPaused(Retry):
-    """Too many calls failed in a row: until the pause is over, none is made."""
+class GatewayPaused(Wait):
+    """Too many calls failed in a row: until the pause is over, and one call has worked, no other is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class CardGateway:
         """Durations are seconds. The breaker opens after `breaker_threshold` failures in a row."""
         self._remote = remote
         self._timeout = timeout
+        self._pause = breaker_reset
         self._breakers = AsyncCircuitBreakerFactory(breaker_threshold, breaker_reset, exclude=[(Exception, _is_ours)])
 
     async def authorize(self, event: OrderCreated) -> Charge:
@@ -102,23 +103,29 @@ class CardGateway:
         Raises GatewayUnavailable, GatewayTimeout or GatewayPaused.
         """
         breaker = await self._breakers.get_breaker("card gateway")
+        if breaker.context.state == HALF_OPENED:  # somebody is trying already; a crowd would fail with them
+            raise GatewayPaused("the card gateway is being tried", self._pause)
         try:
             async with breaker:
                 try:
-                    async with asyncio.timeout(self._timeout):
+                    async with asyncio.timeout(self._timeout) as limit:
                         return await call()
                 except TimeoutError:
+                    if not limit.expired():
+                        raise  # somebody else's patience ended
                     return await self._find(key, settled)
         except OpenedState as opened:
             opened.__traceback__ = None  # the breaker raises one and the same exception: it must not collect frames
-            raise GatewayPaused("the card gateway failed too often") from None
+            raise GatewayPaused("the card gateway failed too often", self._pause) from None
 
     async def _find(self, key: str, settled: Collection[Verdict]) -> Charge:
         """Find what became of a call that was not answered. Raises GatewayTimeout if nothing did."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout) as limit:
                 found = await self._remote.find(key)
         except TimeoutError:
+            if not limit.expired():
+                raise
             found = None
         if found is None or found.verdict not in settled:
             raise GatewayTimeout(f"no answer from the card gateway within {self._timeout} s")

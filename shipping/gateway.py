@@ -8,10 +8,10 @@ from typing import Protocol
 from uuid import UUID
 
 from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
+from purgatory.domain.model import HALF_OPENED, OpenedState
 
 from contracts import Address, CancelReason, InventoryReserved
-from messaging.outcome import Retry
+from messaging.outcome import Retry, Wait
 from shipping.domain import Verdict
 
 
@@ -23,8 +23,8 @@ class CarrierTimeout(Retry):
     """The carrier gave no answer, and knows nothing of the request."""
 
 
-class CarrierPaused(Retry):
-    """Too many calls failed in a row: until the pause is over, none is made."""
+class CarrierPaused(Wait):
+    """Too many calls failed in a row: until the pause is over, and one call has worked, no other is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Carrier:
         """Durations are seconds. The breaker opens after `breaker_threshold` failures in a row."""
         self._remote = remote
         self._timeout = timeout
+        self._pause = breaker_reset
         self._breakers = AsyncCircuitBreakerFactory(breaker_threshold, breaker_reset, exclude=[(Exception, _is_ours)])
 
     async def book(self, event: InventoryReserved) -> Booking:
@@ -84,23 +85,29 @@ class Carrier:
         Raises CarrierUnavailable, CarrierTimeout or CarrierPaused.
         """
         breaker = await self._breakers.get_breaker("carrier")
+        if breaker.context.state == HALF_OPENED:  # somebody is trying already; a crowd would fail with them
+            raise CarrierPaused("the carrier is being tried", self._pause)
         try:
             async with breaker:
                 try:
-                    async with asyncio.timeout(self._timeout):
+                    async with asyncio.timeout(self._timeout) as limit:
                         return await call()
                 except TimeoutError:
+                    if not limit.expired():
+                        raise  # somebody else's patience ended
                     return await self._find(key, settled)
         except OpenedState as opened:
             opened.__traceback__ = None  # the breaker raises one and the same exception: it must not collect frames
-            raise CarrierPaused("the carrier failed too often") from None
+            raise CarrierPaused("the carrier failed too often", self._pause) from None
 
     async def _find(self, key: str, settled: Collection[Verdict]) -> Booking:
         """Find what became of a call that was not answered. Raises CarrierTimeout if nothing did."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout) as limit:
                 found = await self._remote.find(key)
         except TimeoutError:
+            if not limit.expired():
+                raise
             found = None
         if found is None or found.verdict not in settled:
             raise CarrierTimeout(f"no answer from the carrier within {self._timeout} s")

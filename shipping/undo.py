@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import CancelReason, Event
 from messaging.database import Database
-from messaging.outcome import Retry
+from messaging.outcome import Retry, Wait
 from shipping.gateway import Carrier
 from shipping.models import Shipment
 
@@ -48,7 +48,7 @@ class UndoWorker:
         for order_id, reason in await self._waiting():
             try:
                 await self._carrier.cancel(order_id, reason)
-            except Retry as error:
+            except (Retry, Wait) as error:
                 log.warning("a booking could not be undone yet", order_id=str(order_id), reason=str(error))
             else:
                 await self._clear(order_id)

@@ -36,6 +36,11 @@ async def is_buggy() -> Charge:
     raise ZeroDivisionError
 
 
+async def has_no_database() -> Charge:
+    """Give up waiting for our own database."""
+    raise TimeoutError
+
+
 class Remote:
     """A remote end whose behaviour can be set; counts what it is asked."""
 
@@ -90,15 +95,16 @@ async def test_an_unanswered_capture_that_did_not_happen_is_tried_later(found: C
 
 
 async def test_errors_are_passed_on_until_the_breaker_opens() -> None:
-    """After so many failures in a row the gateway is not called any more, and messages wait for another attempt."""
+    """After so many failures in a row the gateway is not called any more, and messages are held for the pause."""
     remote = Remote(fails)
     gateway = CardGateway(remote, TIMEOUT, breaker_threshold=3, breaker_reset=60)
     for _ in range(3):
         with pytest.raises(GatewayUnavailable):
             await gateway.authorize(ORDER)
     for _ in range(2):
-        with pytest.raises(GatewayPaused):
+        with pytest.raises(GatewayPaused) as paused:
             await gateway.authorize(ORDER)
+        assert paused.value.seconds == 60
     assert len(remote.calls) == 3
 
 
@@ -134,9 +140,34 @@ async def test_the_breaker_closes_after_its_pause() -> None:
     assert await gateway.authorize(ORDER) == APPROVED
 
 
-async def test_our_own_faults_do_not_open_the_breaker() -> None:
-    """A bug or an absent database on our side says nothing about the gateway."""
-    gateway = CardGateway(Remote(is_buggy), TIMEOUT, breaker_threshold=1, breaker_reset=60)
+async def test_after_the_pause_one_call_tries_for_all() -> None:
+    """While the first call after a pause is under way the others wait: a gateway that recovers meets no crowd."""
+    remote = Remote(fails)
+    gateway = CardGateway(remote, timeout=60, breaker_threshold=1, breaker_reset=0)
+    with pytest.raises(GatewayUnavailable):
+        await gateway.authorize(ORDER)
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def answers_when_told() -> Charge:
+        asked.set()
+        await answer.wait()
+        return APPROVED
+
+    remote.behaviour = answers_when_told
+    first = asyncio.create_task(gateway.authorize(ORDER))
+    await asked.wait()
+    with pytest.raises(GatewayPaused):
+        await gateway.authorize(ORDER)
+    answer.set()
+    assert await first == await gateway.authorize(ORDER) == APPROVED
+
+
+@pytest.mark.parametrize(("behaviour", "error"), [(is_buggy, ZeroDivisionError), (has_no_database, TimeoutError)])
+async def test_our_own_faults_do_not_open_the_breaker(behaviour: Behaviour, error: type[Exception]) -> None:
+    """A bug or an absent database on our side says nothing about the gateway, and is not taken for its silence."""
+    remote = Remote(behaviour)
+    gateway = CardGateway(remote, TIMEOUT, breaker_threshold=1, breaker_reset=60)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(error):
             await gateway.authorize(ORDER)
+    assert [call.split(maxsplit=1)[0] for call in remote.calls] == ["authorize"] * 3

@@ -41,7 +41,8 @@ async def test_a_cancelled_order_is_not_shipped(run_in_memory: Callable[..., Awa
         await br.publish(request, **envelope(request))
         await br.publish(reserved, **envelope(reserved))
     simulated = SimulatedCarrier(service.database, latency=0)
-    await UndoWorker(service.database, Carrier(simulated, timeout=5), interval=1).work()  # beside the service's own
+    carrier = Carrier(simulated, timeout=5)
+    await UndoWorker(service.database, service.execute, carrier, interval=1).work()  # beside the service's own
     async with service.database.session() as db:
         shipment = await db.get_one(Shipment, request.order_id)
     assert (shipment.state, shipment.undo, list(shipment.said)) == (State.CANCELLED, False, ["shipping.cancelled"])

@@ -82,7 +82,7 @@ async def test_an_unanswered_cancellation_that_did_not_happen_is_tried_later(fou
 
 
 async def test_errors_are_passed_on_until_the_breaker_opens() -> None:
-    """After so many failures in a row the carrier is not called any more, and messages wait for another attempt."""
+    """After so many failures in a row the carrier is not called any more, and messages are held for the pause."""
     remote = Remote(fails)
     carrier = Carrier(remote, TIMEOUT, breaker_threshold=3, breaker_reset=60)
     for _ in range(3):
