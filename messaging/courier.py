@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -43,9 +43,14 @@ class RabbitCourier:
     """Publishes with confirms: a message counts as sent only when the broker answered with an ack for it."""
 
     def __init__(
-        self, broker: edge.Publisher, publishers: Mapping[str, edge.Publisher], publish_timeout: float
+        self,
+        broker: edge.Publisher,
+        publishers: Mapping[str, edge.Publisher],
+        publish_timeout: float,
+        connected: Callable[[], bool],
     ) -> None:
         self._broker = broker
+        self._connected = connected
         self._publishers = publishers
         self._timeout = publish_timeout
         self._in_flight: dict[UUID, asyncio.Future[bool]] = {}
@@ -75,6 +80,8 @@ class RabbitCourier:
         return confirmed
 
     async def _send(self, message: Outgoing) -> bool:
+        if not self._connected():
+            return False
         publisher = self._publishers.get(message.name)
         to = {} if publisher else {"exchange": EVENTS_EXCHANGE, "routing_key": message.name}
         try:
@@ -90,9 +97,7 @@ class RabbitCourier:
                 **to,
             )
         except edge.PublishFailed as error:
-            log.warning(
-                "event not confirmed", event_name=message.name, event_id=str(message.event_id), error=str(error)
-            )
+            log.info("event not confirmed", event_name=message.name, event_id=str(message.event_id), error=str(error))
             return False
         return True
 

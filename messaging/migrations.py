@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from alembic import command, context
 from alembic.config import Config
-from alembic.operations import Operations
 from sqlalchemy import MetaData, pool, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -57,8 +57,8 @@ def _migrate(connection: Connection, metadata: MetaData) -> None:
         context.run_migrations()
 
 
-def upgrade_kernel(op: Operations, version: int) -> None:
-    """Create the kernel's tables as of that version. Raises LookupError for an unknown one."""
+def upgrade_kernel(op: Any, version: int) -> None:
+    """Create the kernel's tables as of that version; `op` is `alembic.op`. Raises LookupError for an unknown one."""
     if version != 1:
         msg = f"the kernel has no schema version {version}"
         raise LookupError(msg)
@@ -66,7 +66,7 @@ def upgrade_kernel(op: Operations, version: int) -> None:
         table.to_metadata(MetaData()).create(op.get_bind())
 
 
-def downgrade_kernel(op: Operations, version: int) -> None:
+def downgrade_kernel(op: Any, version: int) -> None:
     """Drop what `upgrade_kernel` made."""
     if version == 1:
         for table in reversed(KERNEL):

@@ -162,14 +162,20 @@ class Pipeline:
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
         """Send until each message is confirmed; what is held back meanwhile is only this one delivery."""
-        waiting, pause = messages, FIRST_PAUSE
-        while waiting and self.courier is not None:
-            unsent = await self.courier.send(waiting)
-            self.mark_sent([message for message in waiting if message not in unsent])
-            waiting = unsent
-            if waiting:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+        waiting, pause = await self.send_once(messages), FIRST_PAUSE
+        while waiting:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            waiting = await self.send_once(waiting)
+
+    async def send_once(self, messages: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """Send messages; returns those that were not confirmed, which the relay sends if nobody else does."""
+        if not messages or self.courier is None:
+            return ()
+        unsent = await self.courier.send(messages)
+        missing = {message.id for message in unsent}
+        self.mark_sent([message for message in messages if message.id not in missing])
+        return unsent
 
     async def settle(self, queue: str, call_next: Callable[[Any], Awaitable[Any]], message: Any) -> Any:
         """Handle a delivered message to its end: applied, waiting in a tier, or parked. Only then is it acked."""

@@ -17,6 +17,7 @@ import structlog
 from faststream import AckPolicy, FastStream
 from faststream.rabbit import Channel, QueueType, RabbitQueue, RabbitRouter
 from faststream.specification import AsyncAPI
+from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts.event import Event
@@ -27,6 +28,7 @@ from messaging.database import Database, DatabaseUnavailable
 from messaging.health import Health
 from messaging.intake import Intake
 from messaging.order_row import OrderRow
+from messaging.outbox import Outgoing
 from messaging.outcome import Again
 from messaging.pipeline import Pipeline, Route, custody
 from messaging.relay import Marker, Relay, prune
@@ -69,7 +71,8 @@ class Service:
         self._pipeline = Pipeline(self.routes, self.database, settings.prepare_timeout)
         self._workers: dict[str, Callable[[], Awaitable[None]]] = {}
         self._commands: GroupExecutor | None = None
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[Sequence[Outgoing]]] = set()
+        self._drained = False
         self.broker = TwoConnectionBroker(
             amqp_url(settings.amqp_url.get_secret_value()),
             fail_fast=False,
@@ -126,8 +129,8 @@ class Service:
         """Run `work` and store the events that it returns, in one transaction; return once it is committed.
 
         Concurrent commands share transactions, and a failed one runs again alone, so `work` builds its rows anew
-        on each call. The events are published right after, in the background; what cannot be published stays in the
-        outbox. Raises what `work` raises, or DatabaseUnavailable.
+        on each call. The events are published right after, in the background; what is not confirmed at once is left
+        to the relay. Raises what `work` raises, or DatabaseUnavailable.
         """
         if self._commands is None:
             msg = f"{self.name} is not running"
@@ -137,7 +140,7 @@ class Service:
             return await work(db)
 
         said = await self._commands.submit(Work(key=command_key("command"), run=run, patience=COMMAND_PATIENCE))
-        task = asyncio.create_task(self._pipeline.send(said))
+        task = asyncio.create_task(self._pipeline.send_once(said))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
@@ -149,6 +152,7 @@ class Service:
     async def running(self, courier: Courier | None = None) -> AsyncGenerator[None]:
         """Everything but the broker: database, unit of work, outbox, workers, health. Tests give their own courier."""
         settings, supervisor = self.settings, Supervisor()
+        self._drained = False
         marker = Marker(self.database)
         rules = Rules(settings.group_size, timedelta(seconds=settings.relay_grace), self.row, self.preload)
         deliveries = GroupExecutor(self.database, rules, self._pipeline.away)
@@ -159,7 +163,9 @@ class Service:
         supervisor.start("commands", self._commands.run)
         supervisor.start("marker", marker.run)
         if courier is None:
-            rabbit = courier = RabbitCourier(cast("Any", self.broker), self.publishers, settings.publish_timeout)
+            rabbit = courier = RabbitCourier(
+                cast("Any", self.broker), self.publishers, settings.publish_timeout, lambda: self.broker.connected
+            )
             relay = Relay(
                 self.database,
                 rabbit,
@@ -181,7 +187,8 @@ class Service:
             await self._drain()
             self._commands = self._pipeline.executor = self._pipeline.courier = None
             await supervisor.stop()
-            await marker.flush()
+            with contextlib.suppress(DatabaseUnavailable, DBAPIError, OSError):  # a mark that is lost is harmless
+                await marker.flush()
             await self.database.close()
 
     @contextlib.asynccontextmanager
@@ -218,7 +225,10 @@ class Service:
         )
 
     async def _drain(self) -> None:
-        """Wait, at most `shutdown_timeout` seconds, for messages in progress and events being sent."""
+        """Wait once, at most `shutdown_timeout` seconds, for messages in progress and events being sent."""
+        if self._drained:
+            return
+        self._drained = True
         waiting = [asyncio.create_task(self._pipeline.idle.wait()), *self._sending]
         _, late = await asyncio.wait(waiting, timeout=self.settings.shutdown_timeout)
         for task in late:
