@@ -107,8 +107,9 @@ class CardGateway:
             raise GatewayPaused("the card gateway is being tried", self._pause)
         try:
             async with breaker:
+                limit = asyncio.timeout(self._timeout)
                 try:
-                    async with asyncio.timeout(self._timeout) as limit:
+                    async with limit:
                         return await call()
                 except TimeoutError:
                     if not limit.expired():
@@ -120,8 +121,9 @@ class CardGateway:
 
     async def _find(self, key: str, settled: Collection[Verdict]) -> Charge:
         """Find what became of a call that was not answered. Raises GatewayTimeout if nothing did."""
+        limit = asyncio.timeout(self._timeout)
         try:
-            async with asyncio.timeout(self._timeout) as limit:
+            async with limit:
                 found = await self._remote.find(key)
         except TimeoutError:
             if not limit.expired():

@@ -89,8 +89,9 @@ class Carrier:
             raise CarrierPaused("the carrier is being tried", self._pause)
         try:
             async with breaker:
+                limit = asyncio.timeout(self._timeout)
                 try:
-                    async with asyncio.timeout(self._timeout) as limit:
+                    async with limit:
                         return await call()
                 except TimeoutError:
                     if not limit.expired():
@@ -102,8 +103,9 @@ class Carrier:
 
     async def _find(self, key: str, settled: Collection[Verdict]) -> Booking:
         """Find what became of a call that was not answered. Raises CarrierTimeout if nothing did."""
+        limit = asyncio.timeout(self._timeout)
         try:
-            async with asyncio.timeout(self._timeout) as limit:
+            async with limit:
                 found = await self._remote.find(key)
         except TimeoutError:
             if not limit.expired():
