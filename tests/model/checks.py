@@ -6,8 +6,8 @@ from functools import cache
 from itertools import combinations
 
 from contracts import (
-    InventoryReleased,
     InventoryRejected,
+    InventoryReleased,
     PaymentCaptured,
     PaymentCaptureFailed,
     PaymentDeclined,
@@ -19,6 +19,7 @@ from contracts import (
 )
 from order_api.domain import Status, contradictory, settled
 from payment.domain import State as Payment
+from shipping.domain import State as Shipment
 from tests.model.remote import Account, Parcel
 from tests.model.system import Shop
 
@@ -51,7 +52,7 @@ def always(shop: Shop, facts: Facts) -> Iterator[str]:
         yield "the facts speak for two final statuses"
     if shop.account is Account.CAPTURED and shop.payment == Payment.VOIDED:
         yield "money taken of an order that was voided"
-    if shop.account is Account.CAPTURED and ShippingReady.name not in facts:
+    if shop.account is Account.CAPTURED and shop.shipping != Shipment.READY:
         yield "money taken before the parcel was ready"
     if (shop.reserved, shop.shipped) not in {(0, 0), (1, 0), (0, 1)}:
         yield f"stock moved twice: {shop.reserved} reserved, {shop.shipped} shipped"
@@ -66,7 +67,7 @@ def at_rest(shop: Shop, facts: Facts, status_of: StatusOf) -> Iterator[str]:
         yield "cancelled, but goods are reserved or shipped"
     if status is Status.REJECTED and shop.account is not Account.DECLINED:
         yield f"rejected, but the account is {shop.account}"
-    if status is not Status.READY and shop.parcel is Parcel.BOOKED:
+    if status in {Status.CANCELLED, Status.REJECTED} and shop.parcel is Parcel.BOOKED:
         yield f"{status}, but the carrier has a booking"
     yield from (f"final status changes: {early} to {status}" for early in unstable(frozenset(facts), status_of))
 

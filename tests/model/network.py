@@ -40,7 +40,7 @@ class World(NamedTuple):
 class Network:
     """How messages travel. `inbox`: a delivery takes effect once; without one, everything may be replayed at any time.
 
-    `parked` deliveries lie in a dead-letter queue for ever.
+    `parked` deliveries end in a dead-letter queue: their remote calls may have been made, and they never commit.
     """
 
     environment: Environment
@@ -77,6 +77,9 @@ class Network:
         yield from self._undo(world)
         for delivery in self._travelling(world):
             yield from self._deliver(world, delivery)
+        for delivery in self.parked.intersection(self.system.deliveries(world.said)):
+            shop, evidence = self.system.call(world.shop, delivery, self.environment)
+            yield f"{delivery}: {evidence}, crash, parked", world._replace(shop=shop)
         for flight in world.flights:
             yield from self._land(world, flight)
 
@@ -140,7 +143,7 @@ class Network:
 
 
 def _misspoken(world: World, delivery: Delivery, outcome: Outcome) -> Iterator[str]:
-    """A row that stays only repeats (but a refusal changes no row); one that moves on says something for the first time."""
+    """A row that stays only repeats, but for a refusal, which changes no row; one that moves on says something new."""
     for event in outcome.says:
         if outcome.stays and event not in world.said and event is not ShippingCancelRefused:
             yield f"{delivery} says {event.name} for the first time without a change of state"

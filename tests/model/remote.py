@@ -58,7 +58,9 @@ class Environment(NamedTuple):
         return "-".join(words)
 
 
-EVERY_ENVIRONMENT = tuple(Environment(*answers) for answers in product((True, False), (True, False), (True, False), Renewal))
+EVERY_ENVIRONMENT = tuple(
+    Environment(*answers) for answers in product((True, False), (True, False), (True, False), Renewal)
+)
 WITH_RENEWAL = tuple(environment for environment in EVERY_ENVIRONMENT if environment.renewal is Renewal.GRANTED)
 
 _AUTHORIZE_ANSWERS = {Account.DECLINED: Card.DECLINED, Account.VOIDED: Card.VOIDED}

@@ -14,6 +14,7 @@ from contracts import (
     OrderEvent,
     PaymentAuthorized,
     ShippingCancelled,
+    ShippingFailed,
     ShippingReady,
 )
 from inventory.domain import LIFECYCLE as INVENTORY
@@ -26,13 +27,16 @@ from order_api.domain import Status, status_of
 from payment.domain import LIFECYCLE as PAYMENT
 from payment.domain import State as Payment
 from shipping.domain import LIFECYCLE as SHIPPING
+from shipping.domain import State as Shipment
 from shipping.domain import Verdict, must_undo
 from tests.model import remote
 from tests.model.remote import Account, Environment, Parcel
 
 OrderEventType = type[OrderEvent]
 
-EVENTS: tuple[OrderEventType, ...] = tuple(event for event in contracts.EVENTS.values() if issubclass(event, OrderEvent))
+EVENTS: tuple[OrderEventType, ...] = tuple(
+    event for event in contracts.EVENTS.values() if issubclass(event, OrderEvent)
+)
 ASKED: frozenset[OrderEventType] = frozenset({OrderCreated, contracts.OrderCancelRequested})
 FACTS: tuple[OrderEventType, ...] = tuple(event for event in EVENTS if event not in ASKED)
 """What order_api hears from the other services; the rest it says itself."""
@@ -56,6 +60,17 @@ class Delivery(NamedTuple):
     def __str__(self) -> str:
         """Name the queue that it comes from."""
         return queue_name(self.service, self.event.name)
+
+
+COMPENSATION = frozenset(
+    {
+        Delivery("payment", InventoryRejected),
+        Delivery("payment", InventoryReleased),
+        Delivery("inventory", ShippingCancelled),
+        Delivery("inventory", ShippingFailed),
+    }
+)
+"""The queues that undo something."""
 
 
 class Shop(NamedTuple):
@@ -99,6 +114,8 @@ class System:
     """The gateway is asked to void whatever the row says; otherwise only when the row is authorized."""
     reservations_expire: bool = False
     """Inventory lets go of a reservation by itself."""
+    cancel_fences: bool = False
+    """Shipping tells the carrier of every cancellation, not only of a booking that it saw come too late."""
     tombstones_apart: bool = False
     """Inventory reads, then writes, reservations and tombstones as two tables under READ COMMITTED."""
 
@@ -147,29 +164,37 @@ class System:
             return Outcome(shop, (), stays=True, complaints=(f"anomaly: {delivery} met {state} with {evidence}",))
         if step.state is not None:
             shop = self._enter(shop._replace(**{delivery.service: step.state}), delivery.service, state)
-        if delivery.event is InventoryReserved and evidence is not None and self.must_undo(shop.shipping, Verdict(evidence)):
+        if (
+            delivery.event is InventoryReserved
+            and evidence is not None
+            and self.must_undo(shop.shipping, Verdict(evidence))
+        ):
             shop = shop._replace(undo=True)
         return Outcome(shop, step.says, stays=step.state is None)
 
     def _enter(self, shop: Shop, service: str, before: str) -> Shop:
-        """The effects of a new state: stock moves with inventory's row."""
-        if service == "payment" and not self.void_is_prepared and (before, shop.payment) == (Payment.AUTHORIZED, Payment.VOIDED):
-            return shop._replace(account=Account.VOIDED)
-        if service != "inventory":
-            return shop
-        match shop.inventory:
-            case Reservation.RESERVED:
+        """Do what the handler does besides moving the row: of payment's and shipping's, only what a variant changes."""
+        match service, getattr(shop, service):
+            case "payment", Payment.VOIDED if before == Payment.AUTHORIZED and not self.void_is_prepared:
+                return shop._replace(account=Account.VOIDED)
+            case "inventory", Reservation.RESERVED:
                 return shop._replace(lines=1, reserved=shop.reserved + 1)
-            case Reservation.RELEASED:
+            case "inventory", Reservation.RELEASED:
                 return shop._replace(reserved=shop.reserved - shop.lines)
-            case Reservation.SHIPPED:
+            case "inventory", Reservation.SHIPPED:
                 return shop._replace(reserved=shop.reserved - shop.lines, shipped=shop.shipped + shop.lines)
+            case "shipping", Shipment.CANCELLED if self.cancel_fences:
+                return shop._replace(undo=True)
             case _:
                 return shop
 
     def two_transactions(self, delivery: Delivery) -> bool:
         """Whether the delivery is handled as a read and a later write of two tables."""
-        return self.tombstones_apart and delivery.service == "inventory" and delivery.event in {PaymentAuthorized, ShippingCancelled}
+        return (
+            self.tombstones_apart
+            and delivery.service == "inventory"
+            and delivery.event in {PaymentAuthorized, ShippingCancelled}
+        )
 
     def write_apart(self, shop: Shop, delivery: Delivery, seen: str, environment: Environment) -> Outcome:
         """Write what followed from the state that was `seen`, whatever the state is by now."""

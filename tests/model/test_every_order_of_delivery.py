@@ -8,7 +8,7 @@ from tests.model.remote import EVERY_ENVIRONMENT, Environment
 
 @pytest.mark.parametrize("environment", EVERY_ENVIRONMENT, ids=str)
 def test_every_order_of_delivery_ends_well(environment: Environment) -> None:
-    """With an inbox that keeps everything: any order of delivery, crashes, two workers, cancel and expiry at any time."""
+    """With an inbox that keeps everything: any order of delivery, crashes, two workers, cancel, expiry, at any time."""
     report = Network(environment, inbox=True).explore()
     assert not report.violations, str(report)
     assert report.at_rest

@@ -47,6 +47,8 @@ class Sea(NamedTuple):
 class Effect(NamedTuple):
     """What handling a copy does, worked out once."""
 
+    called: Shop
+    """After the remote call, before the commit."""
     shop: Shop
     sends: int
 
@@ -55,7 +57,8 @@ class Effect(NamedTuple):
 class Waves:
     """How re-drive works. `wipes` of the broker happen at any time; after each, a wave is sent at once if wanted.
 
-    `late`: a wave may also be sent while everything is still queued. `numbered`: the inbox tells waves apart.
+    `late`: a wave may also be sent while everything is still queued. `crashes`: a process may die between a remote call
+    and its commit. `expiry`: the hold may expire. `numbered`: the inbox tells waves apart.
     """
 
     environment: Environment
@@ -63,6 +66,7 @@ class Waves:
     system: System = field(default_factory=System)
     late: bool = False
     expiry: bool = False
+    crashes: bool = False
     numbered: bool = True
     is_over: Callable[[AbstractSet[str]], bool] = settled
 
@@ -121,6 +125,8 @@ class Waves:
             return
         effect = self._effect(sea.shop, copy)
         yield f"{copy}", sea._replace(shop=effect.shop, queued=queued | effect.sends, seen=sea.seen | key)
+        if self.crashes and effect.called != sea.shop:
+            yield f"{copy}: crash after the call", sea._replace(shop=effect.called)
 
     @cached_property
     def _effect(self) -> Callable[[Shop, Copy], Effect]:
@@ -131,7 +137,7 @@ class Waves:
             sends = 0
             for event in outcome.says:
                 sends |= self._first_copies(event, copy.wave)
-            return Effect(outcome.shop, sends)
+            return Effect(called, outcome.shop, sends)
 
         return effect
 
