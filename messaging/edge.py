@@ -55,6 +55,10 @@ class PublishFailed(Exception):  # noqa: N818 - an outcome
     """The broker did not confirm: the message may or may not have arrived."""
 
 
+class AckLost(Exception):  # noqa: N818 - an outcome
+    """The message could not be acknowledged; it comes again, and its inbox key makes that harmless."""
+
+
 _point, _, _count = os.environ.get("CRASH_AT", "").partition(":")
 _passes_left = int(_count or 1)
 
@@ -104,7 +108,13 @@ async def requeue(message: Acknowledgeable) -> None:
 
 
 async def ack(message: Acknowledgeable) -> None:
-    """Acknowledge a message whose effect is stored and whose events are confirmed."""
+    """Acknowledge a message whose effect is stored and whose events are confirmed.
+
+    Raises AckLost when the channel that delivered it is gone: the broker delivers it again.
+    """
     crash_point(f"{Step.MESSAGE_ACK}.before")
-    await message.ack()
+    try:
+        await message.ack()
+    except Exception as error:
+        raise AckLost(f"{type(error).__name__}: {error}") from error
     crash_point(f"{Step.MESSAGE_ACK}.after")

@@ -192,7 +192,10 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 - every failure has a place to go
                 result = None
                 await self._set_aside(self._routes[queue], message, error)
-            await edge.ack(message)
+            try:
+                await edge.ack(message)
+            except edge.AckLost as lost:
+                log.info("message comes again", queue=queue, reason=str(lost))
             return result
         finally:
             self._in_progress -= 1
