@@ -8,10 +8,10 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from contracts import CancelReason, DeclineReason, Money
+from messaging.ledger import Entry
 from messaging.order_row import OrderRow
 from messaging.tables import attach
 from payment.domain import State
-from payment.ledger import Entry
 
 
 class Model(SQLModel, registry=registry()):

@@ -10,9 +10,9 @@ from enum import StrEnum
 
 from contracts import CancelReason, DeclineReason, Money
 from messaging.database import Database
+from messaging.ledger import Ledger
 from payment.domain import Verdict
 from payment.gateway import Charge, GatewayUnavailable
-from payment.ledger import Ledger
 from payment.models import AccountStatus, GatewayAccount
 
 FLAKY_FAILURES = 2

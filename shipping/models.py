@@ -8,10 +8,10 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from contracts import CancelReason
+from messaging.ledger import Entry
 from messaging.order_row import OrderRow
 from messaging.tables import attach
 from shipping.domain import State
-from shipping.ledger import Entry
 
 
 class Model(SQLModel, registry=registry()):

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from contracts import Address, CancelReason
 from messaging.database import Database
+from messaging.ledger import Ledger
 from shipping.domain import Verdict
 from shipping.gateway import Booking, CarrierUnavailable
-from shipping.ledger import Ledger
 from shipping.models import BookingStatus, CarrierBooking
 
 NAME = "simulated"

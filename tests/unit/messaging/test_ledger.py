@@ -8,7 +8,7 @@ import pytest_asyncio
 from sqlalchemy.event import listen
 
 from messaging.database import Database, is_unavailable
-from payment.ledger import Ledger
+from messaging.ledger import Ledger
 from payment.models import GatewayAccount
 
 pytestmark = pytest.mark.database
