@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 
 S = TypeVar("S", bound=Hashable)
 
-Steps = Iterable[tuple[str, S]]
+Steps = Iterable[tuple[object, S]]
+"""What can happen, and the state that follows; what happens is printed by `str`."""
 
 
 @dataclass
@@ -32,7 +33,7 @@ def explore(
 ) -> Report[S]:
     """Visit every state that `successors` reaches. `check` names what is wrong in a state."""
     report = Report[S]()
-    came: dict[S, tuple[S, str] | None] = {start: None}
+    came: dict[S, tuple[S, object] | None] = {start: None}
     waiting = deque([start])
     while waiting:
         state = waiting.popleft()
@@ -49,7 +50,7 @@ def explore(
     return report
 
 
-def _history(came: dict[S, tuple[S, str] | None], state: S) -> Iterator[str]:
+def _history(came: dict[S, tuple[S, object] | None], state: S) -> Iterator[str]:
     while step := came[state]:
         state, label = step
-        yield label
+        yield str(label)

@@ -115,17 +115,18 @@ class Waves:
             yield f"late, wave {wave}", sea._replace(queued=sea.queued | again, wave=wave)
 
     def _deliver(self, sea: Sea, copy: Copy, bit: int) -> Steps[Sea]:
-        queued = sea.queued & ~bit
+        shop, facts, queued, seen, cancelled, wave = sea
+        queued &= ~bit
         if copy.delivery.service == ORDER_API:
-            yield f"{copy}", sea._replace(queued=queued, facts=sea.facts | self._facts.bit(copy.delivery.event))
+            yield copy, Sea(shop, facts | self._facts.bit(copy.delivery.event), queued, seen, cancelled, wave)
             return
         key = bit if self.numbered else self._copies.bit(Copy(copy.delivery, 0))
-        if sea.seen & key:
-            yield f"{copy}: duplicate", sea._replace(queued=queued)
+        if seen & key:
+            yield copy, Sea(shop, facts, queued, seen, cancelled, wave)
             return
-        effect = self._effect(sea.shop, copy)
-        yield f"{copy}", sea._replace(shop=effect.shop, queued=queued | effect.sends, seen=sea.seen | key)
-        if self.crashes and effect.called != sea.shop:
+        effect = self._effect(shop, copy)
+        yield copy, Sea(effect.shop, facts, queued | effect.sends, seen | key, cancelled, wave)
+        if self.crashes and effect.called != shop:
             yield f"{copy}: crash after the call", sea._replace(shop=effect.called)
 
     @cached_property
