@@ -37,9 +37,9 @@ app.command()(lock)
 
 
 def main() -> None:
-    """Run the command line. SIGTERM and SIGHUP end it as Ctrl-C does: everything that runs is stopped."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    """Run the command line. Ctrl-C, SIGTERM and SIGHUP end it after everything that it runs was stopped."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: a shell's background jobs ignore it
+        signal.signal(number, _interrupt)
     try:
         app(prog_name="./run")
     except StackError as failure:

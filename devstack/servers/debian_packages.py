@@ -52,7 +52,7 @@ def _lists_that_know(package: str) -> Sequence[str]:
         (_PRIVATE_LISTS / part).mkdir(parents=True, exist_ok=True)
     private = [
         *("-o", f"Dir::State={_PRIVATE_LISTS / 'state'}", "-o", "Dir::State::status=/var/lib/dpkg/status"),
-        *("-o", f"Dir::Cache={_PRIVATE_LISTS / 'cache'}", "-o", "APT::Sandbox::User="),
+        *("-o", f"Dir::Cache={_PRIVATE_LISTS / 'cache'}"),
     ]
     _apt([*private, "update"])
     if not _knows(private, package):
@@ -66,7 +66,7 @@ def _knows(options: Sequence[str], package: str) -> bool:
 
 
 def _apt(arguments: Sequence[str], folder: Path | None = None) -> str:
-    return _run(["apt-get", "-qq", *arguments], folder)
+    return _run(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", *arguments], folder)
 
 
 def _run(command: Sequence[str], folder: Path | None = None) -> str:

@@ -80,6 +80,8 @@ class RabbitServer:
     def launch(self) -> None:
         """Start it and do not wait, so that other servers can start meanwhile."""
         programs = rabbitmq_programs()
+        if any(character.isspace() for character in f"{programs.scripts}{self.folder}"):
+            raise StackError(f"RabbitMQ's scripts take no path with a space: move this checkout ({self.folder})")
         self._write_configuration()
         environment = self._environment(programs)
         log = self.folder / "rabbitmq.log"
