@@ -27,10 +27,7 @@ ROOT = Path(__file__).parents[2]
 EDGE = PurePosixPath("messaging/edge.py")
 TOPOLOGY = PurePosixPath("messaging/topology.py")
 TRANSACTIONS_OF_THEIR_OWN = (
-    "payment/simulator.py",  # the card gateway's own records: the far side of a remote call, no part of our units
-    "payment/ledger.py",  # where it keeps them
-    "shipping/simulator.py",  # the carrier's, likewise
-    "shipping/ledger.py",  # as above
+    "messaging/ledger.py",  # the records of simulated remote ends: the far side of a remote call, no part of our units
     "order_api/seed.py",  # a job ahead of traffic, one idempotent statement
     "inventory/seed.py",  # as above
     "messaging/migrations.py",  # Alembic's transaction

@@ -1,0 +1,47 @@
+"""Each service can be deployed alone, and compose.yml says so."""
+
+import asyncio
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.architecture.rules import ROOT, SERVICES
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
+WITHOUT_TEST_SUPPORT = shutil.ignore_patterns("__pycache__", "testing.py")
+
+
+async def test_each_service_stands_alone(tmp_path: Path) -> None:
+    """With contracts, messaging and its own folder, as in its image, a service can be imported."""
+
+    async def imported(service: str) -> str:
+        image = tmp_path / service
+        for package in ("contracts", "messaging", service):
+            await asyncio.to_thread(shutil.copytree, ROOT / package, image / package, ignore=WITHOUT_TEST_SUPPORT)
+        command = [sys.executable, "-c", f"import {service}.app"]
+        process = await asyncio.create_subprocess_exec(*command, cwd=image, env={}, stderr=asyncio.subprocess.PIPE)
+        _, errors = await process.communicate()
+        return errors.decode()
+
+    assert await asyncio.gather(*map(imported, SERVICES)) == [""] * len(SERVICES)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_composed_service_knows_no_other(service: str) -> None:
+    """It is built from its own folder, is told its own settings alone, and starts when set-up is done."""
+    composed = COMPOSE[service]
+    assert composed["build"]["args"] == {"SERVICE": service}
+    assert all(variable.startswith(service.upper() + "_") for variable in composed["environment"])
+    assert f"@{service}_db/" in composed["environment"][f"{service.upper()}_DATABASE_URL"]
+    assert composed["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
+
+
+def test_compose_publishes_on_this_machine_only() -> None:
+    """No port is open to the network."""
+    ports = [port for service in COMPOSE.values() for port in service.get("ports", ())]
+    assert len(ports) == 3
+    assert all(port.startswith("127.0.0.1:") for port in ports)
