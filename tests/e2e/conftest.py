@@ -1,0 +1,78 @@
+"""One running system for all end-to-end tests. What they expect of it adds up over the session."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from devstack.ports import any_free_port
+from devstack.servers import PostgresServer, RabbitServer
+from devstack.services import SERVICES, Wiring
+from tests.broker.rabbit import virtual_host
+from tests.e2e.shop import Shop
+from tests.e2e.system import ENVIRONMENT, System
+from tests.invariants.checker import Checker
+from tests.invariants.expectations import Ending, Parked
+
+
+@dataclass
+class Expected:
+    """How every order that a test placed is to end, and what is to be parked."""
+
+    endings: dict[str, Ending] = field(default_factory=dict[str, Ending])
+    parked: set[Parked] = field(default_factory=set[Parked])
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def system(
+    rabbitmq_server: RabbitServer, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[System]:
+    """Four services on a virtual host and databases of their own, ready. At the end each stops in good order."""
+    wiring = Wiring(
+        amqp_url=await virtual_host(rabbitmq_server),
+        databases={service: postgres_server.create_database(f"e2e_{service}") for service in SERVICES},
+        http_ports={service: any_free_port() for service in SERVICES},
+        extra=ENVIRONMENT,
+    )
+    folder: Path = tmp_path_factory.mktemp("e2e") / "logs"
+    made = System(wiring, rabbitmq_server.management_url, folder)
+    try:
+        await made.prepare()
+        await made.start(SERVICES)
+        yield made
+        made.stop()
+    finally:
+        made.kill()
+
+
+@pytest.fixture(scope="session")
+def expected() -> Expected:
+    """What all tests together expect."""
+    return Expected()
+
+
+@pytest.fixture(scope="session")
+def checker(system: System) -> Checker:
+    """The checker of the running system."""
+    return Checker(system.wiring.databases, system.wiring.amqp_url, system.management_url)
+
+
+@pytest.fixture
+def all_is_well(checker: Checker, expected: Expected) -> Callable[[], Awaitable[None]]:
+    """Wait until nothing moves, and see that no invariant is broken, by this test or by one before it."""
+
+    async def check() -> None:
+        await checker.drain()
+        assert await checker.violations(expected.endings, expected.parked) == []
+
+    return check
+
+
+@pytest_asyncio.fixture
+async def shop(system: System) -> AsyncGenerator[Shop]:
+    """A client of the running system."""
+    async with httpx2.AsyncClient(base_url=system.api, timeout=15) as http:
+        yield Shop(http)

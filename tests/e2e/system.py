@@ -1,0 +1,110 @@
+"""The whole system as a user runs it: four services as processes, on the suite's servers, with short retry tiers."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx2
+
+from devstack import services
+from devstack.ports import any_free_port
+from devstack.process import Process
+from devstack.services import API, HOST, SEEDED, SERVICES, Wiring
+from messaging.migrations import migrate
+
+TIERS = "50ms,100ms,200ms,400ms"
+ENVIRONMENT = {
+    "RETRY_TIERS": TIERS,
+    **{f"{service.upper()}_RETRY_TIERS": TIERS for service in SERVICES},
+    "PAYMENT_GATEWAY_TIMEOUT": "1",
+    "PAYMENT_GATEWAY_BREAKER_RESET": "0.1",  # shorter than the tiers together, as it is in production
+    "SHIPPING_CARRIER_BREAKER_RESET": "0.1",
+}
+JOB_SECONDS = 60
+READY_SECONDS = 60
+STOP_SECONDS = 20
+
+
+@dataclass
+class System:
+    """A running system. Everything it started ends with `stop`."""
+
+    wiring: Wiring
+    management_url: str
+    folder: Path
+    running: list[Process] = field(default_factory=list[Process])
+
+    @property
+    def api(self) -> str:
+        """The URL of the REST API."""
+        return f"http://{HOST}:{self.wiring.http_ports[API]}"
+
+    async def prepare(self) -> None:
+        """Migrate, declare, seed: what runs ahead of the services."""
+        self.folder.mkdir(parents=True)
+        for service in SERVICES:  # here, and not as jobs, which would spend most of their time on imports
+            await asyncio.to_thread(migrate, service, self.wiring.databases[service])
+        seeds = [services.seed_job(service, self.wiring, self.folder) for service in SEEDED]
+        self._run_all([services.topology_job(self.wiring, self.folder), *seeds])
+
+    async def start(self, names: Sequence[str], replica: str = "") -> list[Process]:
+        """Start services side by side; return once each says that it is ready. A replica has its own ports and log."""
+        wiring, logs = self.wiring, self.folder
+        if replica:
+            wiring = replace(wiring, http_ports={name: any_free_port() for name in SERVICES})
+            logs = self.folder / replica
+        started = [services.service_process(name, wiring, logs) for name in names]
+        for process in started:
+            process.launch()
+        self.running += started
+        for process in started:
+            await ready(process, wiring.http_ports[process.name])
+        return started
+
+    async def restart(self, process: Process) -> None:
+        """Start a service again, on its own port, after it was killed."""
+        process.launch()
+        await ready(process, self.wiring.http_ports[process.name])
+
+    def named(self, name: str) -> Process:
+        """The first process of a service."""
+        return next(process for process in self.running if process.name == name)
+
+    def stop(self, processes: Sequence[Process] | None = None) -> Mapping[str, int]:
+        """End services as a deploy would, side by side; returns their exit statuses."""
+        ending = list(self.running if processes is None else processes)
+        for process in ending:
+            process.ask_to_end()
+        statuses = {process.name: process.wait(seconds=STOP_SECONDS) for process in ending}
+        for process in ending:
+            process.kill()
+            self.running.remove(process)
+        return statuses
+
+    def kill(self) -> None:
+        """End what is still running, at once."""
+        while self.running:
+            self.running.pop().kill()
+
+    def _run_all(self, jobs: Sequence[Process]) -> None:
+        with ExitStack() as running:
+            for job in jobs:
+                running.callback(job.kill)
+                job.launch()
+            for job in jobs:
+                assert job.wait(seconds=JOB_SECONDS) == 0, f"{job.name} failed{job.log_end()}"
+
+
+async def ready(process: Process, port: int) -> None:
+    """Wait until a service answers that it consumes and has its database."""
+    async with httpx2.AsyncClient() as http, asyncio.timeout(READY_SECONDS):
+        while True:
+            assert process.running, f"{process.name} ended with {process.returncode}{process.log_end()}"
+            try:
+                if (await http.get(f"http://{HOST}:{port}/readyz")).is_success:
+                    return
+            except httpx2.TransportError:
+                pass  # it does not listen yet
+            await asyncio.sleep(0.05)

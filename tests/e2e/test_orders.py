@@ -1,0 +1,94 @@
+"""One order at a time, from REST to its end, for every test card and every test address."""
+
+import pytest
+
+from tests.e2e.conftest import Expected
+from tests.e2e.shop import Shop, Wish, wish
+from tests.invariants.checker import Checker
+from tests.invariants.expectations import Ending, Parked
+
+pytestmark = pytest.mark.e2e
+
+RESERVED = ["order.created", "payment.authorized", "inventory.reserved"]
+READY = {*RESERVED, "shipping.ready", "inventory.shipped", "payment.captured"}
+OVERDUE = READY - {"payment.captured"} | {"payment.capture_failed"}
+DECLINED = {"order.created", "payment.declined"}
+OUT_OF_STOCK = {"order.created", "payment.authorized", "inventory.rejected", "payment.voided"}
+UNDELIVERABLE = {*RESERVED, "shipping.failed", "inventory.released", "payment.voided"}
+
+CASES = {
+    "tok_ok": (wish(Ending.READY, token="tok_ok"), READY),
+    "tok_declined": (wish(Ending.REJECTED, token="tok_declined"), DECLINED),
+    "tok_insufficient_funds": (wish(Ending.REJECTED, token="tok_insufficient_funds"), DECLINED),
+    "tok_flaky": (wish(Ending.READY, token="tok_flaky"), READY),
+    "tok_timeout": (wish(Ending.READY, token="tok_timeout"), READY),
+    "tok_capture_refused": (wish(Ending.OVERDUE, token="tok_capture_refused"), OVERDUE),
+    "undeliverable": (wish(Ending.CANCELLED, postal_code="00000"), UNDELIVERABLE),
+    "flaky carrier": (wish(Ending.READY, city="Flaky"), READY),
+    "out of stock": (wish(Ending.CANCELLED, {"MUG-01": 1, "SOLD-01": 1}), OUT_OF_STOCK),
+    "several lines": (wish(Ending.READY, {"MUG-01": 1, "TEE-01": 2, "PEN-01": 30}), READY),
+    "another currency": (wish(Ending.READY, {"BENTO-01": 1}, currency="JPY"), READY),
+}
+
+
+@pytest.mark.parametrize(("wanted", "events"), CASES.values(), ids=CASES.keys())
+async def test_an_order_ends_as_its_card_and_address_say(
+    shop: Shop, expected: Expected, wanted: Wish, events: set[str]
+) -> None:
+    """An order reaches the end that its card, address and stock call for, and its timeline tells exactly that way."""
+    order_id = await shop.place(wanted)
+    expected.endings[order_id] = wanted.ending
+    timeline = await shop.told(order_id, events)
+    assert sorted(timeline.events) == sorted(events), "each event once, and no other"
+    assert timeline.status == wanted.ending.status
+    assert timeline.settled == (wanted.ending is not Ending.OVERDUE)
+
+
+async def test_the_reason_of_a_decline_is_told(shop: Shop, expected: Expected) -> None:
+    """A rejected order says why the card was declined."""
+    wanted = wish(Ending.REJECTED, token="tok_insufficient_funds")
+    order_id = await shop.place(wanted)
+    expected.endings[order_id] = wanted.ending
+    timeline = await shop.told(order_id, DECLINED)
+    assert timeline.details["payment.declined"]["reason"] == "insufficient_funds"
+
+
+async def test_a_timeline_is_in_the_order_of_events(shop: Shop, expected: Expected) -> None:
+    """The timeline of a good order begins with its creation and tells causes before their consequences."""
+    wanted = wish(Ending.READY)
+    order_id = await shop.place(wanted)
+    expected.endings[order_id] = wanted.ending
+    timeline = await shop.told(order_id, READY)
+    assert list(timeline.events[:4]) == [*RESERVED, "shipping.ready"]
+
+
+DOWN = {
+    "tok_down": (
+        wish(Ending.PARKED, token="tok_down"),
+        "payment.order.created",
+        "GatewayUnavailable",
+        {"order.created"},
+    ),
+    "carrier down": (
+        wish(Ending.PARKED, city="Down"),
+        "shipping.inventory.reserved",
+        "CarrierUnavailable",
+        set(RESERVED),
+    ),
+}
+
+
+@pytest.mark.parametrize(("wanted", "queue", "error", "events"), DOWN.values(), ids=DOWN.keys())
+async def test_what_stays_down_parks_its_message(  # noqa: PLR0913 - fixtures and the case's parts
+    shop: Shop, checker: Checker, expected: Expected, *, wanted: Wish, queue: str, error: str, events: set[str]
+) -> None:
+    """While a remote end stays down its message is parked, with the reason; the order waits where it stands."""
+    order_id = await shop.place(wanted)
+    expected.endings[order_id] = wanted.ending
+    expected.parked.add(Parked(queue, order_id, error))
+    await checker.drain()
+    dead_letters = (await checker.broker.read())[f"{queue}.dlq"].dead_letters
+    assert [letter.error for letter in dead_letters if letter.order_id == order_id] == [error]
+    timeline = await shop.timeline(order_id)
+    assert set(timeline.events) == events
+    assert not timeline.settled

@@ -1,0 +1,84 @@
+"""An independent checker of the invariants I1 to I6. It imports nothing of the services, and believes only servers.
+
+    checker = Checker(databases, amqp_url, management_url)
+    await checker.drain()
+    assert await checker.violations({order_id: Ending.READY}) == []
+
+`databases` gives the URL of each service's database. Orders that are stored and not named are expected to end, too.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+
+from tests.invariants import rules
+from tests.invariants.books import Reader, read, reading
+from tests.invariants.design import CONSUMERS, DEAD, WORK_QUEUES
+from tests.invariants.expectations import Ending, Parked, Violation
+from tests.invariants.queues import Broker
+
+_PUBLISHED = "SELECT name, count(DISTINCT (event_id, redrive)) AS messages FROM outbox GROUP BY name"
+_APPLIED = "SELECT queue, count(*) AS messages FROM inbox GROUP BY queue"
+_UNSENT = "SELECT count(*) AS messages FROM outbox WHERE sent_at IS NULL"
+
+
+class NotDrained(AssertionError):  # noqa: N818 - a state
+    """Messages are still on their way when the patience is over."""
+
+
+class Checker:
+    """Compares what four databases and a broker hold."""
+
+    def __init__(self, databases: Mapping[str, str], amqp_url: str, management_url: str) -> None:
+        self._databases = databases
+        self.broker = Broker(amqp_url, management_url)
+
+    async def violations(
+        self, expected: Mapping[str, Ending] | None = None, parked: Collection[Parked] = ()
+    ) -> list[Violation]:
+        """Everything that is wrong once nothing moves any more, sorted; empty when all is well.
+
+        `expected`: the accepted orders and how they are to end. `parked`: what is to be in dead-letter queues.
+        """
+        wanted = expected or {}
+        books, queues = await asyncio.gather(read(self._databases), self.broker.read())
+        return sorted(
+            {
+                *rules.every_order_ends(books, wanted),
+                *rules.money_adds_up(books, wanted),
+                *rules.stock_adds_up(books, wanted),
+                *rules.one_effect_each(books),
+                *rules.nothing_is_lost(books, queues),
+                *rules.queues_are_well(queues, parked),
+            }
+        )
+
+    async def drain(self, seconds: float = 30) -> None:
+        """Return once every published event is applied or parked and every outbox is empty. Raises NotDrained."""
+        ends = time.monotonic() + seconds
+        async with AsyncExitStack() as stack:
+            readers = {name: await stack.enter_async_context(reading(url)) for name, url in self._databases.items()}
+            while moving := await self._on_their_way(readers):
+                if time.monotonic() > ends:
+                    told = ", ".join(f"{count} {where}" for where, count in sorted(moving.items()))
+                    raise NotDrained(f"after {seconds:.0f} s: {told}")
+                await asyncio.sleep(0.1)
+
+    async def _on_their_way(self, readers: Mapping[str, Reader]) -> Mapping[str, int]:
+        """How many messages each queue's consumer has still to apply, and each outbox to send.
+
+        What was applied is counted first: if all that was published later is among it, nothing moves.
+        """
+        done: Counter[str] = Counter()
+        for read_rows in readers.values():
+            done.update({row["queue"]: row["messages"] for row in await read_rows(_APPLIED)})
+        wanted: Counter[str] = Counter()
+        for service, read_rows in readers.items():
+            for row in await read_rows(_PUBLISHED):
+                wanted.update({f"{heard}.{row['name']}": row["messages"] for heard in CONSUMERS[row["name"]]})
+            wanted[f"outbox of {service}"] = (await read_rows(_UNSENT))[0]["messages"]
+        missing = wanted - done
+        parked = await self.broker.depths([f"{name}{DEAD}" for name in missing if name in WORK_QUEUES])
+        return missing - Counter({name.removesuffix(DEAD): depth for name, depth in parked.items()})
