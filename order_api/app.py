@@ -7,6 +7,7 @@ from messaging.service import Service
 from order_api import handlers, problems
 from order_api.body_limit import BodyLimit
 from order_api.catalogue import Catalogue
+from order_api.deadlines import Deadlines
 from order_api.models import Order
 from order_api.openapi import TAGS, OrderApi
 from order_api.routes import ROUTERS
@@ -21,6 +22,8 @@ def build(settings: Settings) -> Service:
     service.handle(handlers.record_fact)
     service.handle(handlers.record_stock)
     service.publishes(OrderCreated, OrderCancelRequested, StockReceived)
+    deadlines = Deadlines(service.execute, settings.patience, settings.deadline_interval)
+    service.worker("deadlines", deadlines.watch)
     return service
 
 
@@ -29,7 +32,7 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
     catalogue = Catalogue(service.database, settings.catalogue_interval)
     service.worker("catalogue", catalogue.keep_fresh)
     api = OrderApi(title="Orders", version="1", openapi_tags=TAGS, lifespan=service.lifespan)
-    api.state.shop = Shop(service, catalogue)
+    api.state.shop = Shop(service, catalogue, settings.patience)
     api.add_middleware(BodyLimit, limit=settings.body_limit)
     problems.install(api)
     for routes in ROUTERS:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from contracts import (
+    CancelReason,
     InventoryRejected,
     InventoryReleased,
     InventoryReserved,
@@ -90,6 +92,35 @@ def settled(facts: AbstractSet[str]) -> bool:
 def contradictory(facts: AbstractSet[str]) -> bool:
     """Tell whether the facts speak for two final statuses: unreachable by the life cycle, so something is broken."""
     return sum(rule.status.final and not rule.facts.isdisjoint(facts) for rule in RULES) > 1
+
+
+MOST_DOUBLINGS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an order may be on its way before something is done about it. Durations are seconds."""
+
+    first: float
+    """Until its first event is said again; each further wait is twice the one before."""
+    longest: float
+    """No wait is longer."""
+    redrives: int
+    """Re-drives that may be in vain; then its cancellation is asked for."""
+    expiry: float
+    """From its acceptance until its cancellation is asked for, however it was re-driven."""
+
+    def deadline(self, now: datetime, accepted_at: datetime, redrives: int) -> datetime:
+        """Return when an order that was re-driven so many times is overdue: not after its expiry, if that is ahead."""
+        wait = min(self.first * 2.0 ** min(redrives, MOST_DOUBLINGS), self.longest)
+        due, expires = now + timedelta(seconds=wait), accepted_at + timedelta(seconds=self.expiry)
+        return min(due, expires) if expires > now else due
+
+    def exhausted(self, now: datetime, accepted_at: datetime, redrives: int) -> CancelReason | None:
+        """Return why an order that is not final should wait no longer; None if it may."""
+        if now - accepted_at >= timedelta(seconds=self.expiry):
+            return CancelReason.EXPIRY
+        return CancelReason.DEADLINE if redrives >= self.redrives else None
 
 
 class Refusal(StrEnum):

@@ -5,16 +5,17 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Text
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Relationship, SQLModel
 
-from contracts import Money, OrderCreated, OrderEvent
+from contracts import CancelReason, Money, OrderCancelRequested, OrderCreated, OrderEvent
 from messaging.order_row import OrderRow
+from messaging.outcome import Again
 from messaging.tables import attach
 from order_api import domain
-from order_api.domain import GIVES_REASON, Status, contradictory, status_of
+from order_api.domain import GIVES_REASON, Patience, Status, contradictory, status_of
 
 TOLD = {"amount", "carrier", "payment_id", "reason", "shortages", "tracking_number"}
 """What a timeline tells of an event: no personal data, and nothing that the order itself shows."""
@@ -45,7 +46,10 @@ class Order(OrderRow, Model, table=True):
     """An accepted order. Its state is the status that its facts give; what it said is kept for a re-drive."""
 
     __tablename__: ClassVar[Any] = "orders"
-    __table_args__ = (CheckConstraint(f"state IN ({_STATUSES})", name="state_known"),)
+    __table_args__ = (
+        CheckConstraint(f"state IN ({_STATUSES})", name="state_known"),
+        Index("orders_watched", "next_deadline", postgresql_where=text("next_deadline IS NOT NULL")),
+    )
 
     customer_id: str = Field(sa_type=Text)
     currency: str = Field(sa_type=Text)
@@ -59,12 +63,12 @@ class Order(OrderRow, Model, table=True):
     redrives: int = 0
     """How often its first event was published again."""
     next_deadline: datetime | None = Field(default=None, sa_type=Moment)  # pyright: ignore[reportArgumentType]
-    """When it counts as overdue, by the database's clock; None while nobody watches it."""
+    """When it counts as overdue, by the database's clock; None once it is settled."""
 
     facts: list[Fact] = Relationship(sa_relationship_kwargs={"lazy": "selectin"})
 
     @classmethod
-    def of(cls, event: OrderCreated) -> "Order":
+    def of(cls, event: OrderCreated, next_deadline: datetime | None = None) -> "Order":
         """Make the row of a new order, which has said that it was created."""
         return cls(
             order_id=event.order_id,
@@ -77,6 +81,7 @@ class Order(OrderRow, Model, table=True):
             items=[line.model_dump(mode="json") for line in event.items],
             created_at=event.occurred_at,
             updated_at=event.occurred_at,
+            next_deadline=next_deadline,
         )
 
     @property
@@ -94,8 +99,39 @@ class Order(OrderRow, Model, table=True):
         """The facts by name."""
         return {fact.name: fact for fact in self.facts}
 
+    @property
+    def cancel_requested(self) -> OrderCancelRequested | None:
+        """The request for its cancellation, if there was one; shipping decides what becomes of it."""
+        body = self.said.get(OrderCancelRequested.name)
+        return None if body is None else OrderCancelRequested.model_validate(body, strict=False)
+
+    def request_cancel(self, reason: CancelReason) -> OrderCancelRequested | None:
+        """Remember that it is to be cancelled. Return what is to be said, None if it was said or comes too late."""
+        if self.status.final or self.cancel_requested is not None:
+            return None
+        event = OrderCancelRequested.about(self.order_id, reason=reason)
+        self.said = {**self.said, event.name: event.model_dump(mode="json")}
+        self.updated_at = event.occurred_at
+        return event
+
+    def redrive(self, now: datetime, patience: Patience) -> list[Again]:
+        """Say again, under the next number, what sets every service going; ask for cancellation if patience is over.
+
+        `now` is the database's time. The next deadline is set.
+        """
+        exhausted = patience.exhausted(now, self.created_at, self.redrives)
+        if exhausted is not None:
+            self.request_cancel(exhausted)
+        self.redrives += 1
+        self.next_deadline = patience.deadline(now, self.created_at, self.redrives)
+        created = OrderCreated.model_validate(self.said[OrderCreated.name], strict=False)
+        said = (created, self.cancel_requested)
+        return [Again(event, self.redrives) for event in said if event is not None]
+
     def record(self, event: OrderEvent) -> None:
         """Store the fact and derive the status; a fact that is known already changes nothing.
+
+        An order that is settled by it is watched no longer.
 
         A fact that contradicts the others is stored, too, and noted as an anomaly: the status stays a function of
         the set.
@@ -119,6 +155,8 @@ class Order(OrderRow, Model, table=True):
         self.state = status
         self.reason = _reason(status, known)
         self.updated_at = fact.recorded_at
+        if domain.settled(known.keys()):
+            self.next_deadline = None
 
 
 def _reason(status: Status, known: Mapping[str, Fact]) -> str | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from contracts import Address, OrderCreated
+from contracts import Address, OrderCancelRequested, OrderCreated
 from contracts.values import CurrencyCode, MinorUnits, Sku
 from order_api.domain import MAX_LINES, MAX_QUANTITY, Status
 from order_api.models import Order, Product
@@ -37,6 +37,7 @@ _EXAMPLE_VIEW: dict[str, Any] = {
     "status": "ready",
     "settled": True,
     "reason": None,
+    "cancel_requested": False,
     "customer_id": "c-42",
     "currency": "EUR",
     "total": 2580,
@@ -103,6 +104,9 @@ class OrderView(BaseModel):
     status: Annotated[Status, Field(description="`ready`, `rejected` and `cancelled` are final.")]
     settled: Annotated[bool, Field(description="Whether money and goods are where they belong for good.")]
     reason: Annotated[str | None, Field(description="Why the order was rejected or cancelled.")]
+    cancel_requested: Annotated[
+        bool, Field(description="Whether its cancellation was asked for; the status tells what became of it.")
+    ]
     customer_id: str
     currency: str
     total: Annotated[int, Field(description="In the currency's minor units (cents; yen have none).")]
@@ -118,6 +122,7 @@ class OrderView(BaseModel):
             status=Status.PENDING,
             settled=False,
             reason=None,
+            cancel_requested=False,
             customer_id=event.customer_id,
             currency=event.total.currency,
             total=event.total.amount,
@@ -134,6 +139,7 @@ class OrderView(BaseModel):
             status=order.status,
             settled=order.settled,
             reason=order.reason,
+            cancel_requested=order.cancel_requested is not None,
             customer_id=order.customer_id,
             currency=order.currency,
             total=order.total,
@@ -151,6 +157,11 @@ class Entry(BaseModel):
     recorded_at: Annotated[datetime, Field(description="When the order API heard of it.")]
     detail: dict[str, Any]
 
+    @classmethod
+    def said(cls, event: OrderCancelRequested, detail: dict[str, Any]) -> "Entry":
+        """Show what the order API itself said."""
+        return cls(event=event.name, occurred_at=event.occurred_at, recorded_at=event.occurred_at, detail=detail)
+
 
 class TimelineView(BaseModel):
     """What happened to an order so far, in the order in which it happened."""
@@ -162,23 +173,21 @@ class TimelineView(BaseModel):
 
     @classmethod
     def of(cls, order: Order) -> "TimelineView":
-        """Show the order's creation and its facts, sorted by the time at which they happened."""
-        facts = sorted(order.facts, key=lambda fact: (fact.occurred_at, fact.recorded_at))
+        """Show the order's creation and all else, sorted by the time at which it happened."""
+        entries = [
+            Entry(event=fact.name, occurred_at=fact.occurred_at, recorded_at=fact.recorded_at, detail=fact.detail)
+            for fact in order.facts
+        ]
+        asked = order.cancel_requested
+        if asked is not None:
+            entries.append(Entry.said(asked, {"reason": asked.reason}))
         return cls(
             order_id=order.order_id,
             status=order.status,
             settled=order.settled,
             entries=[
                 Entry(event=OrderCreated.name, occurred_at=order.created_at, recorded_at=order.created_at, detail={}),
-                *(
-                    Entry(
-                        event=fact.name,
-                        occurred_at=fact.occurred_at,
-                        recorded_at=fact.recorded_at,
-                        detail=fact.detail,
-                    )
-                    for fact in facts
-                ),
+                *sorted(entries, key=lambda entry: (entry.occurred_at, entry.recorded_at)),
             ],
         )
 

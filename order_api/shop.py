@@ -1,25 +1,28 @@
-"""What can be done with orders: place one, look one up. Knows no HTTP."""
+"""What can be done with orders: place one, look one up, ask for its cancellation. Knows no HTTP."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils.compat import uuid7
 
-from contracts import Event, OrderCreated
+from contracts import CancelReason, Event, OrderCreated
 from messaging.service import Service
+from order_api import clock
 from order_api.catalogue import Catalogue
-from order_api.domain import price
+from order_api.domain import Patience, price
 from order_api.models import Order
 from order_api.reading import answered, reading
-from order_api.schemas import PlaceOrder
+from order_api.schemas import OrderView, PlaceOrder
 
 
 class Shop:
     """The order API's use cases."""
 
-    def __init__(self, service: Service, catalogue: Catalogue) -> None:
+    def __init__(self, service: Service, catalogue: Catalogue, patience: Patience) -> None:
         self._service = service
+        self._patience = patience
         self.catalogue = catalogue
 
     async def place(self, wish: PlaceOrder) -> OrderCreated:
@@ -42,11 +45,34 @@ class Shop:
         )
 
         async def store(db: AsyncSession) -> Sequence[Event]:
-            db.add(Order.of(event))
+            deadline = self._patience.deadline(await clock.now(db), event.occurred_at, redrives=0)
+            db.add(Order.of(event, deadline))
             return (event,)
 
         await self._service.execute(store)
         return event
+
+    async def cancel(self, order_id: UUID, reason: CancelReason) -> OrderView | None:
+        """Ask for the order's cancellation, unless that was done or it is final; return how it stands, if it exists.
+
+        Whether it is cancelled or ready in the end is shipping's decision. Raises DatabaseUnavailable; after that, it
+        may have been asked for or not.
+        """
+        return await answered(self._cancel(order_id, reason))
+
+    async def _cancel(self, order_id: UUID, reason: CancelReason) -> OrderView | None:
+        view: OrderView | None = None
+
+        async def ask(db: AsyncSession) -> Sequence[Event]:
+            nonlocal view
+            wanted = select(Order).where(col(Order.order_id) == order_id).with_for_update()
+            order = (await db.exec(wanted.execution_options(populate_existing=True))).one_or_none()
+            event = None if order is None else order.request_cancel(reason)
+            view = None if order is None else OrderView.of(order)
+            return () if event is None else (event,)
+
+        await self._service.execute(ask)
+        return view
 
     async def find(self, order_id: UUID) -> Order | None:
         """Read the order with its facts, if there is one. Raises DatabaseUnavailable."""

@@ -36,6 +36,9 @@ def upgrade() -> None:
             name="state_known",
         ),
     )
+    op.create_index(
+        "orders_watched", "orders", ["next_deadline"], postgresql_where=sa.text("next_deadline IS NOT NULL")
+    )
     op.create_table(
         "facts",
         sa.Column("order_id", sa.Uuid, sa.ForeignKey("orders.order_id"), primary_key=True),

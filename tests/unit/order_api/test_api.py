@@ -57,6 +57,7 @@ async def test_an_order_and_its_event_are_stored_together(
         "status": "pending",
         "settled": False,
         "reason": None,
+        "cancel_requested": False,
         "customer_id": "c-42",
         "currency": "EUR",
         "total": 2580,
@@ -269,6 +270,7 @@ async def test_the_document_describes_errors_as_problems(client: httpx2.AsyncCli
     document = (await client.get("/openapi.json")).json()
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     assert sorted(operation["operationId"] for operation in operations) == [
+        "cancelOrder",
         "getOrder",
         "getTimeline",
         "listProducts",

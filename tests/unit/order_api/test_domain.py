@@ -1,5 +1,6 @@
 """The rules: status from facts, totals from prices."""
 
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
 import pytest
@@ -13,6 +14,7 @@ from order_api.domain import (
     MAX_QUANTITY,
     MAX_TOTAL,
     RULES,
+    Patience,
     Refusal,
     Status,
     Unpriceable,
@@ -131,3 +133,26 @@ def test_refusals(wanted: list[tuple[str, int]], refusal: Refusal, line: int | N
 def test_the_greatest_total() -> None:
     """A total of exactly the limit is an order."""
     assert price([("GOLD-01", 1)], "EUR", PRICES).total.amount == MAX_TOTAL
+
+
+ACCEPTED = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+PATIENCE = Patience(first=10, longest=60, redrives=3, expiry=1000)
+
+
+@pytest.mark.parametrize(
+    ("age", "redrives", "wait"),
+    [(0, 0, 10), (10, 1, 20), (30, 2, 40), (70, 3, 60), (70, 10_000, 60), (990, 4, 10), (1000, 4, 60), (9999, 4, 60)],
+)
+def test_deadlines_double_up_to_the_longest_and_mind_the_expiry(age: int, redrives: int, wait: int) -> None:
+    """Each wait is twice the one before, none is longer than the longest, none passes over the moment of expiry."""
+    now = ACCEPTED + timedelta(seconds=age)
+    assert PATIENCE.deadline(now, ACCEPTED, redrives) == now + timedelta(seconds=wait)
+
+
+@pytest.mark.parametrize(
+    ("age", "redrives", "reason"),
+    [(999, 0, None), (999, 2, None), (999, 3, "deadline"), (1000, 0, "expiry"), (1000, 3, "expiry")],
+)
+def test_patience_ends(age: int, redrives: int, reason: str | None) -> None:
+    """It ends after so many re-drives in vain, or with the order's expiry."""
+    assert PATIENCE.exhausted(ACCEPTED + timedelta(seconds=age), ACCEPTED, redrives) == reason

@@ -1,0 +1,16 @@
+"""The database's clock: the one by which deadlines are set and found to be over, whichever process asks."""
+
+from datetime import datetime
+
+from sqlmodel import func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+_NOW = "order_api.now"
+
+
+async def now(db: AsyncSession) -> datetime:
+    """Return when the transaction began. Those who share the session, a transaction's, ask the database once."""
+    if _NOW not in db.info:
+        db.info[_NOW] = (await db.exec(select(func.now()))).one()
+    moment: datetime = db.info[_NOW]
+    return moment
