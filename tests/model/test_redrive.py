@@ -24,6 +24,7 @@ def test_a_needless_wave_does_no_harm(environment: Environment) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("environment", EVERY_ENVIRONMENT, ids=str)
 def test_an_order_survives_two_wipes(environment: Environment) -> None:
     """The broker is wiped twice, the second time in the middle of the wave that heals the first."""
@@ -32,6 +33,7 @@ def test_an_order_survives_two_wipes(environment: Environment) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("environment", EVERY_ENVIRONMENT, ids=str)
 def test_a_needless_wave_and_an_expiring_hold_do_no_harm(environment: Environment) -> None:
     """Early re-drive, a wipe and an expiry of the hold at any moment."""
