@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pwd
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,17 @@ def reachable_folder(wanted: Path) -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise StackError(f"{home} exists, but is not a folder that only this user can write: remove it")
     home.chmod(0o711)
+    _remove_forsaken(home)
+    (home / f"{mark}.origin").write_text(str(wanted.resolve().parent))
     folder = home / mark
     folder.mkdir(mode=0o711, exist_ok=True)
     folder.chmod(0o711)
     return folder
+
+
+def _remove_forsaken(home: Path) -> None:
+    """Remove stand-ins whose checkout or test folder is gone: a killed test could not discard its own."""
+    for origin in home.glob("*.origin"):
+        if not Path(origin.read_text() or "/").exists():
+            shutil.rmtree(origin.with_suffix(""), ignore_errors=True)
+            origin.unlink(missing_ok=True)

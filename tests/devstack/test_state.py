@@ -47,4 +47,6 @@ def test_root_below_a_private_home_gets_a_folder_that_nobody_can_reach(tmp_path:
     found = reachable_folder(private / "postgresql")
     assert reachable(found)
     assert reachable_folder(private / "postgresql") == found
-    found.rmdir()
+    private.rmdir()
+    reachable_folder(tmp_path / "another").rmdir()
+    assert not found.exists()
