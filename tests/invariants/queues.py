@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -13,9 +13,6 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
 
 from tests.invariants.design import DEAD, TIER, UNROUTED, WORK_QUEUES
-
-PATIENCE = 5.0
-"""Seconds until what is neither ready nor unacknowledged counts as invisible: the API's numbers are a second old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +43,28 @@ class Broker:
 
     amqp_url: str
     management_url: str
+    patience: float = 5.0
+    """Seconds until what is neither ready nor unacknowledged counts as invisible; the API is a second behind."""
 
     async def read(self) -> dict[str, Queue]:
         """Every queue that the design names or the broker has. One that is missing is missing in the answer, too."""
         invisible = await self._invisible()
         names = sorted({*invisible, *WORK_QUEUES, *(f"{name}{DEAD}" for name in WORK_QUEUES), UNROUTED})
         async with await aio_pika.connect(self.amqp_url, timeout=5) as connection:
-            found = [await _look(connection, name) for name in names]
+            found = await _look(connection, names)
             return {
-                queue.name: Queue(
-                    queue.name,
-                    queue.ready,
-                    queue.consumers,
-                    invisible.get(queue.name, 0),
-                    await _peek(connection, queue) if queue.name.endswith(DEAD) and queue.ready else (),
+                queue.name: replace(
+                    queue,
+                    invisible=invisible.get(queue.name, 0),
+                    dead_letters=await _peek(connection, queue) if queue.name.endswith(DEAD) and queue.ready else (),
                 )
                 for queue in found
-                if queue
             }
 
     async def depths(self, names: Sequence[str]) -> dict[str, int]:
         """How many messages are ready in each of these queues, now."""
         async with await aio_pika.connect(self.amqp_url, timeout=5) as connection:
-            found = [await _look(connection, name) for name in names]
-        return {queue.name: queue.ready for queue in found if queue}
+            return {queue.name: queue.ready for queue in await _look(connection, names)}
 
     async def statistics(self) -> list[dict[str, Any]]:
         """What the management API tells of the queues; about a second old."""
@@ -80,7 +75,7 @@ class Broker:
 
     async def _invisible(self) -> Mapping[str, int]:
         """Ask until nothing is invisible; what still is when the patience is over stays so."""
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + self.patience
         while True:
             invisible = {
                 str(queue["name"]): int(queue.get("messages", 0))
@@ -98,13 +93,18 @@ def is_tier(name: str) -> bool:
     return name.startswith(TIER)
 
 
-async def _look(connection: AbstractConnection, name: str) -> Queue | None:
-    try:
-        async with connection.channel() as channel:
+async def _look(connection: AbstractConnection, names: Sequence[str]) -> list[Queue]:
+    """Those of the queues that exist."""
+    found: list[Queue] = []
+    channel = await connection.channel()
+    for name in names:
+        try:
             answer = (await channel.declare_queue(name, passive=True)).declaration_result
-    except ChannelNotFoundEntity:
-        return None
-    return Queue(name, answer.message_count or 0, answer.consumer_count or 0)
+        except ChannelNotFoundEntity:  # which ends the channel
+            channel = await connection.channel()
+        else:
+            found.append(Queue(name, answer.message_count or 0, answer.consumer_count or 0))
+    return found
 
 
 async def _peek(connection: AbstractConnection, queue: Queue) -> list[DeadLetter]:

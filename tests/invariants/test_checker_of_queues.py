@@ -1,0 +1,114 @@
+"""Each kind of violation on the broker is found and names its queue."""
+
+import aio_pika
+import pytest
+
+from messaging.topology import DEAD, REQUEUE, topology
+from tests.broker.rabbit import until
+from tests.invariants.conftest import World, keep
+from tests.invariants.expectations import Parked, Violation
+from tests.invariants.queues import Broker
+from tests.invariants.rules import queues_are_well
+from tests.invariants.world import EXPECTED, READY, REJECTED, event_id
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the loop of the virtual host's channel
+
+
+async def test_a_parked_message_is_not_lost(world: World) -> None:
+    """A message in its dead-letter queue counts as parked, if it was expected there; one that was not is named."""
+    message = aio_pika.Message(
+        b"{}",
+        message_id=str(event_id(REJECTED, "payment.declined")),
+        correlation_id=REJECTED,
+        headers={"x-error-class": "GatewayDown"},
+    )
+    dead = await world.vhost.channel.get_exchange(DEAD, ensure=False)
+    lost = f"DELETE FROM inbox WHERE event_id = '{message.message_id}'"  # noqa: S608 - a constant
+    await world.change("order_api", lost)
+    await dead.publish(message, "order_api.payment.declined")
+    try:
+        parked = Parked("order_api.payment.declined", REJECTED, "GatewayDown")
+        await world.checker.drain(seconds=5)
+        assert await world.checker.violations(EXPECTED, [parked]) == []
+        found = await world.checker.violations(EXPECTED)
+        told = f"order {REJECTED}: a message is parked from order_api.payment.declined for GatewayDown"
+        assert found == [Violation("I6", told)]
+    finally:
+        await _purge(world, "order_api.payment.declined.dlq")
+
+
+async def test_a_message_that_should_be_parked_and_is_not_is_found(world: World) -> None:
+    """A dead letter that is expected and missing is a violation."""
+    found = await world.checker.violations(EXPECTED, [Parked("payment.order.created", READY, "GatewayDown")])
+    told = f"order {READY}: none is parked from payment.order.created for GatewayDown"
+    assert found == [Violation("I6", told)]
+
+
+@pytest.mark.parametrize(
+    ("queue", "message"),
+    [
+        ("orders.retry.1h", "1 messages that wait are in orders.retry.1h"),
+        ("orders.unrouted", "1 messages that nobody was bound to are in orders.unrouted"),
+    ],
+)
+async def test_a_message_left_in_a_queue_is_found(world: World, queue: str, message: str) -> None:
+    """Whatever waits in a tier, or was published for nobody, is named with its queue."""
+    exchange = await world.vhost.channel.get_exchange(queue, ensure=False)
+    await exchange.publish(aio_pika.Message(b"{}"), "payment.order.created")
+    try:
+        assert await world.checker.violations(EXPECTED) == [Violation("I6", message)]
+    finally:
+        await _purge(world, queue)
+
+
+async def test_a_queue_that_nobody_consumes_is_found(world: World) -> None:
+    """A work queue without a consumer is named."""
+    name = "shipping.inventory.reserved"
+    queue = await world.vhost.channel.get_queue(name, ensure=False)
+    await queue.cancel(name)
+    try:
+        assert await world.checker.violations(EXPECTED) == [Violation("I6", f"nobody consumes {name}")]
+    finally:
+        await queue.consume(keep, consumer_tag=name)
+
+
+async def test_a_missing_queue_is_found(world: World) -> None:
+    """A queue that the design calls for, and the broker does not have, is named."""
+    name = "shipping.inventory.reserved.dlq"
+    await (await world.vhost.channel.get_queue(name, ensure=False)).delete(if_unused=False, if_empty=False)
+    try:
+        assert await world.checker.violations(EXPECTED) == [Violation("I6", f"queue {name} is missing")]
+    finally:
+        wanted = next(queue for queue in topology([name.removesuffix(".dlq")]).queues if queue.name == name)
+        queue = await world.vhost.channel.declare_queue(name, durable=True, arguments=dict(wanted.arguments))
+        await queue.bind(DEAD, name.removesuffix(".dlq"))
+
+
+async def test_an_invisible_message_is_found(world: World) -> None:
+    """A message that a tier cannot hand back to any queue is kept by the broker out of sight, and found."""
+    channel, name = world.vhost.channel, "orders.retry.invisible"
+    arguments: dict[str, str | int] = {
+        "x-queue-type": "quorum",
+        "x-dead-letter-exchange": REQUEUE,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+        "x-message-ttl": 10,
+        "x-dead-letter-routing-key": "nobody.hears.this",
+    }
+    queue = await channel.declare_queue(name, durable=True, arguments=dict(arguments))
+    try:
+        await queue.bind(REQUEUE, name)
+        await (await channel.get_exchange(REQUEUE, ensure=False)).publish(aio_pika.Message(b"{}"), name)
+        impatient = Broker(world.vhost.url, world.vhost.management_url, patience=0)
+
+        async def found() -> bool:
+            violations = list(queues_are_well(await impatient.read(), ()))
+            return Violation("I6", f"1 messages of {name} are neither ready nor unacknowledged") in violations
+
+        await until(found)
+    finally:
+        await queue.delete(if_empty=False, if_unused=False)
+
+
+async def _purge(world: World, queue: str) -> None:
+    await (await world.vhost.channel.get_queue(queue, ensure=False)).purge()
