@@ -233,6 +233,7 @@ class Service:
         _, late = await asyncio.wait(waiting, timeout=self.settings.shutdown_timeout)
         for task in late:
             task.cancel()
+        await self.intake.settle()
 
     def _subscribe(self, route: Route) -> None:
         async def consume(event: Event) -> None:

@@ -43,3 +43,14 @@ async def probe_database(postgres_url: str) -> AsyncGenerator[Database]:
         await connection.run_sync(Model.metadata.create_all)
     yield database
     await database.close()
+
+
+@pytest_asyncio.fixture
+async def payments(rabbitmq_server: RabbitServer) -> AsyncGenerator[Broker]:
+    """A virtual host for payment, with a queue that collects what it says."""
+    url = await virtual_host(rabbitmq_server)
+    queues = ["payment.order.created", "payment.inventory.rejected", "payment.inventory.released"]
+    await apply(topology([*queues, "payment.shipping.ready", "test.payment.authorized"], TIERS), url)
+    connection = await aio_pika.connect(url)
+    yield Broker(url, await connection.channel())
+    await connection.close()

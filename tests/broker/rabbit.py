@@ -12,9 +12,11 @@ from urllib.parse import quote
 import aio_pika
 import httpx2
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from sqlalchemy import text
 
 from contracts import Event
 from devstack.servers import RabbitServer
+from messaging.database import Database
 from messaging.service import Service
 from messaging.topology import EVENTS, REQUEUE
 from tests.broker.probe import body, options
@@ -95,3 +97,9 @@ async def consuming(service: Service) -> AsyncGenerator[Service]:
 
 async def _ready(service: Service) -> bool:
     return not await service.health.problems()
+
+
+async def one(database: Database, question: str) -> int:
+    """The answer to a question that is a number."""
+    async with database.engine.connect() as connection:
+        return int((await connection.execute(text(question))).scalar_one())

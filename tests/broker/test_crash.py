@@ -1,42 +1,19 @@
 """A service is killed at an edge, started again, and nothing is lost or done twice."""
 
 import signal
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
-import aio_pika
 import pytest
-import pytest_asyncio
 from pydantic import SecretStr
-from sqlalchemy import text
 
-from devstack.servers import RabbitServer
 from messaging.database import Database
-from messaging.declare import apply
 from messaging.settings import ServiceSettings
-from messaging.topology import topology
 from tests.broker import processes
 from tests.broker.conftest import TIERS
 from tests.broker.probe import orders
-from tests.broker.rabbit import Broker, until, virtual_host
+from tests.broker.rabbit import Broker, one, until
 
 COUNT = 30
-
-
-@pytest_asyncio.fixture
-async def payments(rabbitmq_server: RabbitServer) -> AsyncGenerator[Broker]:
-    """A virtual host for payment, with a queue that collects what it says."""
-    url = await virtual_host(rabbitmq_server)
-    queues = ["payment.order.created", "payment.inventory.rejected", "payment.inventory.released"]
-    await apply(topology([*queues, "payment.shipping.ready", "test.payment.authorized"], TIERS), url)
-    connection = await aio_pika.connect(url)
-    yield Broker(url, await connection.channel())
-    await connection.close()
-
-
-async def one(database: Database, question: str) -> int:
-    """The answer to a question that is a number."""
-    async with database.engine.connect() as connection:
-        return int((await connection.execute(text(question))).scalar_one())
 
 
 @pytest.mark.parametrize(
