@@ -18,7 +18,7 @@ class OrderCreated(OrderEvent):
 
     name: ClassVar[str] = "order.created"
 
-    customer_id: Annotated[str, Field(min_length=1, max_length=64, json_schema_extra=PERSONAL)]
+    customer_id: Annotated[str, Field(min_length=1, max_length=64, repr=False, json_schema_extra=PERSONAL)]
     items: Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=100)]
     total: Money
     payment_token: Annotated[

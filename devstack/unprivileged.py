@@ -59,6 +59,10 @@ def reachable_folder(wanted: Path) -> Path:
 def _remove_forsaken(home: Path) -> None:
     """Remove stand-ins whose checkout or test folder is gone: a killed test could not discard its own."""
     for origin in home.glob("*.origin"):
-        if not Path(origin.read_text() or "/").exists():
+        try:
+            forsaken = not Path(origin.read_text() or "/").exists()
+        except FileNotFoundError:  # another run was quicker
+            continue
+        if forsaken:
             shutil.rmtree(origin.with_suffix(""), ignore_errors=True)
             origin.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from inventory import handlers
 from inventory.models import Reservation
 from inventory.settings import Settings
 from inventory.stock import preload
+from messaging.retry import RetryPolicy
 from messaging.service import Service
 
 
@@ -11,8 +12,9 @@ def build(settings: Settings) -> Service:
     """Compose the service with its handlers; nothing is connected yet."""
     service = Service("inventory", settings, row=Reservation, preload=preload)
     service.handle(handlers.reserve_stock)
-    service.handle(handlers.release_stock)
-    service.handle(handlers.ship_stock)
+    to_the_end = RetryPolicy(never_park=True)  # stock must not stay reserved for an order that has ended
+    service.handle(handlers.release_stock, retry=to_the_end)
+    service.handle(handlers.ship_stock, retry=to_the_end)
     service.handle(handlers.record_receipt)
     return service
 

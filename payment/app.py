@@ -19,7 +19,7 @@ def build(settings: Settings) -> Service:
         breaker_reset=settings.gateway_breaker_reset,
     )
     service.handle(handlers.authorize_payment, prepare=gateway.authorize)
-    to_the_end = RetryPolicy(settings.retry_tiers, never_park=True)  # money must not stay held, nor untaken
+    to_the_end = RetryPolicy(never_park=True)  # money must not stay held, nor untaken
     service.handle(handlers.void_payment, prepare=gateway.void, retry=to_the_end)
     service.handle(handlers.capture_payment, prepare=gateway.capture, retry=to_the_end)
     return service

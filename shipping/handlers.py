@@ -44,6 +44,7 @@ async def cancel_shipment(
     step = shipment.take(LIFECYCLE, event)
     if step.state == State.CANCELLED:
         shipment.cancel_reason = event.reason
+        shipment.undo = True  # the carrier is fenced: a booking whose message crashed and was lost must not stay
     return shipment.answer(
         step,
         {

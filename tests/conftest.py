@@ -8,6 +8,21 @@ import pytest
 from devstack.servers import PostgresServer, RabbitServer
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --full: run what takes long, too."""
+    parser.addoption("--full", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests out, unless --full asks for them or the marker expression names them."""
+    if config.getoption("--full") or "slow" in config.getoption("-m"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
 @pytest.fixture(scope="session")
 def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the suite's servers keep their state."""

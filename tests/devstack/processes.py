@@ -25,8 +25,11 @@ def gone(pids: set[int], *, seconds: float) -> bool:
 
 
 def command(pid: int) -> str:
-    """Return a process's command line."""
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    """Return a process's command line; nothing if it has gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _all() -> dict[int, tuple[int, str]]:

@@ -114,7 +114,7 @@ class System:
     """The gateway is asked to void whatever the row says; otherwise only when the row is authorized."""
     reservations_expire: bool = False
     """Inventory lets go of a reservation by itself."""
-    cancel_fences: bool = False
+    cancel_fences: bool = True
     """Shipping tells the carrier of every cancellation, not only of a booking that it saw come too late."""
     tombstones_apart: bool = False
     """Inventory reads, then writes, reservations and tombstones as two tables under READ COMMITTED."""

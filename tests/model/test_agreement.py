@@ -16,10 +16,6 @@ from tests.model.system import CALLS, COMPENSATION, EVENTS, Delivery, System
 
 SERVICES = (payment, inventory, shipping)
 
-NOT_YET = pytest.mark.xfail(
-    strict=True, reason="inventory.app gives its compensations the default retry policy, which parks"
-)
-
 
 def name_of(function: Callable[..., object] | None) -> str | None:
     """Name a remote call."""
@@ -41,16 +37,7 @@ def test_a_service_calls_out_where_the_model_does(service: Service) -> None:
     assert called == modelled
 
 
-@pytest.mark.parametrize(
-    "queue",
-    [
-        *(
-            pytest.param(queue, marks=NOT_YET if queue.service == "inventory" else ())
-            for queue in sorted(COMPENSATION, key=str)
-        ),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("queue", sorted(COMPENSATION, key=str), ids=str)
 def test_a_compensation_is_never_parked_for_a_passing_failure(queue: Delivery) -> None:
     """The queues that alone can hold up a cancelled order keep a message in the last tier until it passes."""
     routes = {name: route for service in SERVICES for name, route in service.routes.items()}

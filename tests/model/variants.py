@@ -90,7 +90,9 @@ _RESERVED_AFTER_RELEASE = changed(
 VARIANTS = (
     Variant("void is no fence", System(fence=False), "money is still held"),
     Variant("void only of an authorized row", System(fence=False, void_is_prepared=False), "money is still held"),
-    Variant("no undo of a late booking", System(must_undo=never_undo), "the carrier has a booking"),
+    Variant(
+        "no undo of a late booking", System(must_undo=never_undo, cancel_fences=False), "the carrier has a booking"
+    ),
     Variant("inventory expires by itself", System(reservations_expire=True), "ready together with"),
     Variant("tombstones in a table of their own", System(tombstones_apart=True), "both written"),
     Variant("naive status", System(status=naive_status), "final status changes"),
