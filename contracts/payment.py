@@ -40,9 +40,7 @@ class PaymentDeclined(OrderEvent):
     def example(cls) -> Self:
         """A card without cover."""
         order = OrderCreated.example()
-        return cls.of(
-            order, amount=order.total, reason=DeclineReason.INSUFFICIENT_FUNDS, occurred_at=order.occurred_at
-        )
+        return cls.of(order, amount=order.total, reason=DeclineReason.INSUFFICIENT_FUNDS, occurred_at=order.occurred_at)
 
 
 class PaymentCaptured(OrderEvent):

@@ -21,9 +21,7 @@ class ShippingReady(OrderEvent):
     def example(cls) -> Self:
         """The example order's parcel."""
         cause = InventoryReserved.example()
-        return cls.of(
-            cause, carrier="simulated", tracking_number="SIM0192F5A07B1C", occurred_at=cause.occurred_at
-        )
+        return cls.of(cause, carrier="simulated", tracking_number="SIM0192F5A07B1C", occurred_at=cause.occurred_at)
 
 
 class ShippingFailed(OrderEvent):

@@ -14,7 +14,6 @@ from aio_pika import RobustQueue
 
 from messaging.broker import TwoConnectionBroker
 
-
 TASK_DEPTH = 5
 """Turns of the event loop, and to spare, from a delivery's arrival to its message being in progress."""
 SETTLE_TIME = 0.2

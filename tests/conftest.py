@@ -15,7 +15,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the slow tests out, unless --full asks for them or the marker expression names them."""
-    if config.getoption("--full") or "slow" in config.getoption("-m"):
+    if config.getoption("--full") or "slow" in str(config.getoption("-m")):
         return
     slow = [item for item in items if item.get_closest_marker("slow")]
     if slow:
