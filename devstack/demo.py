@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from devstack.orders import OrderApi, Timeline
+from devstack.poison import Parked
 from devstack.queues import Queue
 from devstack.scenarios import Scenario
 
@@ -50,6 +51,9 @@ def place_and_follow(
 ) -> list[Run]:
     """Place the orders and show them until all are done or the time is up. `check` raises if the stack broke."""
     runs = [Run(scenario, api.place(dict(scenario.body))) for scenario in scenarios]
+    for run in runs:
+        if run.scenario.cancel:
+            api.cancel(run.order_id)
     deadline = time.monotonic() + seconds
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
@@ -90,6 +94,18 @@ def tell(run: Run, console: Console) -> None:
         steps.append(f"{fact.event}{latency}")
         before = fact.occurred_at
     console.print(Padding(" → ".join(steps), (0, 0, 0, 4)), highlight=False)
+
+
+def tell_poison(parked: Parked | None, console: Console) -> None:
+    """Print what became of the message that breaks the contract."""
+    if parked is None:
+        console.print("[red]✗[/] [bold]A message that breaks the contract[/] was not parked")
+        return
+    console.print(
+        f"[green]✓[/] [bold]A message that breaks the contract[/] [yellow]parked[/], {parked.seconds:.1f} s",
+        highlight=False,
+    )
+    console.print(Padding(f"{parked.queue}: {parked.reason}", (0, 0, 0, 4)), highlight=False)
 
 
 def queue_depths(listed: Sequence[Queue]) -> Table:

@@ -62,6 +62,10 @@ class OrderApi:
         """Place an order and return its id."""
         return str(self._answer("POST", "/orders", json=body)["order_id"])
 
+    def cancel(self, order_id: str) -> None:
+        """Ask for an order's cancellation."""
+        self._answer("POST", f"/orders/{order_id}/cancel")
+
     def order(self, order_id: str) -> dict[str, Any]:
         """Return the order as the API shows it."""
         return self._answer("GET", f"/orders/{order_id}")

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from devstack.demo import place_and_follow, queue_depths, tell
+from devstack.demo import place_and_follow, queue_depths, tell, tell_poison
 from devstack.endpoints import Endpoints, print_addresses
 from devstack.orders import OrderApi
 from devstack.paths import STACK
+from devstack.poison import publish_poison
 from devstack.queues import queues
 from devstack.scenarios import DEMO
 from devstack.single import held
@@ -17,6 +18,7 @@ from devstack.stack import Stack
 from devstack.steps import Steps
 
 _FOLDER = STACK / "demo"
+_POISON_SECONDS = 10
 
 
 def demo(
@@ -42,15 +44,17 @@ def _show(console: Console, stack: Stack, endpoints: Endpoints, seconds: float) 
     print_addresses(endpoints, console)
     with closing(OrderApi(endpoints.api)) as api:
         runs = place_and_follow(api, DEMO, console, seconds=seconds, check=stack.check)
+    poison = publish_poison(endpoints.amqp, seconds=_POISON_SECONDS)
     for run in runs:
         tell(run, console)
+    tell_poison(poison, console)
     if endpoints.rabbitmq_management:
         console.print(queue_depths(queues(endpoints.amqp, endpoints.rabbitmq_management)))
     good = sum(run.as_expected for run in runs)
-    colour = "green" if good == len(runs) else "red"
-    console.print(f"\n[{colour}]{good} of {len(runs)} orders ended as they should.[/]")
+    ok = good == len(runs) and poison is not None
+    console.print(f"\n[{'green' if ok else 'red'}]{good} of {len(runs)} orders ended as they should.[/]")
     print_addresses(endpoints, console)
     console.print("These end with the demo. To keep a stack running: ./run up")
-    if good != len(runs):
+    if not ok:
         console.print(f"The logs of all processes: {stack.logs}")
-    return good == len(runs)
+    return ok
