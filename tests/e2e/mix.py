@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from tests.e2e.shop import Shop, Wish, wish
 from tests.invariants.expectations import Ending
@@ -30,6 +31,7 @@ def mixed(count: int, seed: int) -> list[Wish]:
         _undeliverable: 6,
         _flaky_card: 4,
         _flaky_carrier: 3,
+        _cancelled: 6,
         _scarce: 2,
         _capture_refused: 2,
         _silent_gateway: 1,
@@ -47,7 +49,11 @@ async def place_all(shop: Shop, wishes: Sequence[Wish], seed: int) -> Mapping[st
     async def client() -> None:
         while waiting:
             wanted = waiting.pop()
-            accepted[await shop.place(wanted)] = wanted.ending
+            order_id = await shop.place(wanted)
+            accepted[order_id] = wanted.ending
+            if wanted.cancel_after is not None:
+                await asyncio.sleep(wanted.cancel_after)
+                await shop.cancel(order_id)
 
     async with asyncio.TaskGroup() as clients:
         for _ in range(CLIENTS):
@@ -79,6 +85,12 @@ def _sold_out(dice: random.Random) -> Wish:
 
 def _undeliverable(dice: random.Random) -> Wish:
     return wish(Ending.CANCELLED, {dice.choice(_PLENTY): dice.randint(1, 5)}, postal_code="00000")
+
+
+def _cancelled(dice: random.Random) -> Wish:
+    """Cancelled somewhere on its way, or too late: a race."""
+    wanted = wish(Ending.ANY, {dice.choice(_PLENTY): dice.randint(1, 5)}, token=dice.choice(["tok_ok", "tok_flaky"]))
+    return replace(wanted, cancel_after=dice.uniform(0, 0.3))
 
 
 def _flaky_card(_: random.Random) -> Wish:

@@ -24,6 +24,8 @@ class Wish:
 
     body: dict[str, Any]
     ending: Ending
+    cancel_after: float | None = None
+    """Seconds until its customer asks for its cancellation, which may be too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,12 @@ class Shop:
         answer = await self._http.post("/orders", json=wanted.body)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["order_id"])
+
+    async def cancel(self, order_id: str) -> int:
+        """Ask for an order's cancellation; returns the answer's status."""
+        answer = await self._http.post(f"/orders/{order_id}/cancel")
+        assert answer.status_code in {200, 202, 409}, answer.text
+        return answer.status_code
 
     async def timeline(self, order_id: str) -> Timeline:
         """The order as it stands."""

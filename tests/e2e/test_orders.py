@@ -1,5 +1,7 @@
 """One order at a time, from REST to its end, for every test card and every test address."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.e2e.conftest import Expected
@@ -92,3 +94,45 @@ async def test_what_stays_down_parks_its_message(  # noqa: PLR0913 - fixtures an
     timeline = await shop.timeline(order_id)
     assert set(timeline.events) == events
     assert not timeline.settled
+
+
+STUCK = {
+    "tok_down": (
+        wish(Ending.CANCELLED, token="tok_down"),
+        Parked("payment.order.created", "", "GatewayUnavailable"),
+        {"order.created", "shipping.cancelled", "inventory.released", "payment.voided"},
+    ),
+    "carrier down": (
+        wish(Ending.CANCELLED, city="Down"),
+        Parked("shipping.inventory.reserved", "", "CarrierUnavailable"),
+        {*RESERVED, "shipping.cancelled", "inventory.released", "payment.voided"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("wanted", "parked", "events"), STUCK.values(), ids=STUCK.keys())
+async def test_a_cancellation_ends_what_is_stuck(  # noqa: PLR0913 - fixtures and the case's parts
+    shop: Shop, checker: Checker, expected: Expected, *, wanted: Wish, parked: Parked, events: set[str]
+) -> None:
+    """An order whose message is parked ends as cancelled when its customer asks for it; money and goods are let go."""
+    order_id = await shop.place(wanted)
+    expected.endings[order_id] = wanted.ending
+    expected.parked.add(replace(parked, order_id=order_id))
+    await checker.drain()
+    assert await shop.cancel(order_id) == 202
+    timeline = await shop.told(order_id, events)
+    assert set(timeline.events) - {"order.cancel_requested"} == events
+    assert timeline.status == "cancelled"
+    assert timeline.settled
+    assert timeline.details["payment.voided"]["reason"] == "customer"
+    assert await shop.cancel(order_id) == 200
+
+
+async def test_what_is_ready_is_not_cancelled(shop: Shop, expected: Expected) -> None:
+    """The cancellation of a shipped order is refused, and changes nothing."""
+    wanted = wish(Ending.READY)
+    order_id = await shop.place(wanted)
+    expected.endings[order_id] = wanted.ending
+    await shop.told(order_id, READY)
+    assert await shop.cancel(order_id) == 409
+    assert set((await shop.timeline(order_id)).events) == READY
