@@ -18,7 +18,7 @@ from tests.invariants.design import WORK_QUEUES
 
 pytestmark = pytest.mark.e2e
 
-COUNT = 500
+COUNT, SHARED = 500, 300
 
 
 async def orders_over(system: System) -> int:
@@ -60,13 +60,13 @@ async def test_a_consumer_is_killed_meanwhile(
 async def test_two_replicas_of_each_consumer(
     system: System, shop: Shop, checker: Checker, expected: Expected, all_is_well: Callable[[], Awaitable[None]]
 ) -> None:
-    """Two processes of each consumer share the queues of 500 orders; each effect is there once."""
+    """Two processes of each consumer share the queues of 300 orders; each effect is there once."""
     replicas = await system.start(CONSUMERS, replica="second")
     try:
         queues = await checker.broker.read()
         shared = {name: queues[name].consumers for name in WORK_QUEUES if name.startswith(CONSUMERS)}
         assert set(shared.values()) == {2}, shared
-        expected.endings |= await place_all(shop, mixed(COUNT, SEED + 2), SEED)
+        expected.endings |= await place_all(shop, mixed(SHARED, SEED + 2), SEED)
         await checker.drain()
     finally:
         statuses = system.stop(replicas)

@@ -55,7 +55,7 @@ class Checker:
             }
         )
 
-    async def drain(self, seconds: float = 30) -> None:
+    async def drain(self, seconds: float = 60) -> None:
         """Return once every published event is applied or parked and every outbox is empty. Raises NotDrained."""
         ends = time.monotonic() + seconds
         async with AsyncExitStack() as stack:
