@@ -31,6 +31,8 @@ class Event(BaseModel):
     name: ClassVar[str]
     """The routing key, for example `order.created`."""
     schema_version: ClassVar[int] = 1
+    deprecated: ClassVar[str] = ""
+    """Why nobody should begin to use it, and what to use instead; empty while it is current."""
 
     event_id: UUID = Field(description="Identity of the event; equal to the AMQP property message_id.")
     occurred_at: Timestamp = Field(description="When it happened, in UTC.")

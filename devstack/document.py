@@ -3,14 +3,16 @@
 It is a process of its own, so that no other command of `./run` pays for these imports or breaks with a service.
 """
 
-import os
+from pathlib import Path
 
 import inventory.app
 import order_api.app
 import payment.app
 import shipping.app
 from devstack.paths import CHECKOUT
-from messaging.document import DOCUMENT, generate, render
+from messaging.asyncapi.generate import generate
+from messaging.asyncapi.reading import DOCUMENT
+from messaging.asyncapi.render import to_json, to_yaml
 from messaging.service import Service
 
 SERVICES: tuple[Service, ...] = (
@@ -21,13 +23,20 @@ SERVICES: tuple[Service, ...] = (
 )
 
 
-def write_document() -> None:
-    """Write asyncapi/asyncapi.json anew from the contracts, the handlers' signatures and the topology."""
-    os.chdir(CHECKOUT)
-    DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(render(generate(SERVICES)), encoding="utf-8")
-    print(f"wrote {DOCUMENT}")
+def documents() -> dict[Path, str]:
+    """Return the published files, by their paths in the checkout, as the code says they are."""
+    document = generate(SERVICES)
+    return {DOCUMENT: to_json(document), DOCUMENT.with_suffix(".yaml"): to_yaml(document)}
+
+
+def write_documents() -> None:
+    """Write them anew."""
+    for path, text in documents().items():
+        file = CHECKOUT / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        print(f"wrote {path}")
 
 
 if __name__ == "__main__":
-    write_document()
+    write_documents()

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from messaging import declare, document, migrations
+from messaging import declare, migrations
+from messaging.asyncapi import reading
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Jobs that run before the services.")
 topology_app = typer.Typer(no_args_is_help=True, help="The exchanges and queues on the broker.")
@@ -28,11 +29,11 @@ def migrate(service: Annotated[str, typer.Argument(help="Its package, for exampl
 @topology_app.command()
 def apply(
     amqp_url: Annotated[str, typer.Option(envvar="AMQP_URL", help="Where RabbitMQ is.")],
-    path: Annotated[Path, typer.Option("--document", help="The AsyncAPI document.")] = document.DOCUMENT,
+    path: Annotated[Path, typer.Option("--document", help="The AsyncAPI document.")] = reading.DOCUMENT,
     tiers: Annotated[str, typer.Option(envvar="RETRY_TIERS", help="Other retry delays, for example 1s,5s.")] = "",
 ) -> None:
     """Declare what the document describes."""
-    wanted = document.read_topology(path)
+    wanted = reading.read_topology(path)
     if tiers:
         wanted = wanted.with_tiers([tier.strip() for tier in tiers.split(",")])
     asyncio.run(declare.apply(wanted, amqp_url))

@@ -12,9 +12,9 @@ from messaging.envelope import ATTEMPT, ERROR_CLASS, ERROR_REASON, FIRST_FAILURE
 from messaging.outcome import Reject, Retry
 from messaging.topology import DEFAULT_TIERS, Delay
 
-_BROKER_HISTORY = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
+BROKER_HISTORY = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
 """Headers of RabbitMQ's own dead-lettering; republished, they make messages vanish on 3.10."""
-_MAX_REASON = 1_000
+MAX_REASON = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class RetryPolicy:
 
 def failure_headers(envelope: Envelope, error: BaseException) -> dict[str, Any]:
     """The message's headers with this failure noted: attempts, first failure, class and reason of the error."""
-    kept = {name: value for name, value in envelope.headers.items() if not name.startswith(_BROKER_HISTORY)}
+    kept = {name: value for name, value in envelope.headers.items() if not name.startswith(BROKER_HISTORY)}
     return {
         **kept,
         ATTEMPT: envelope.attempt + 1,
@@ -53,7 +53,7 @@ def failure_headers(envelope: Envelope, error: BaseException) -> dict[str, Any]:
 def reason_of(error: BaseException) -> str:
     """What went wrong in a sentence, and where it was raised, without the message's content."""
     text = str(error) if isinstance(error, Retry | Reject) else "".join(_last_line(error))
-    return text.replace("\x00", "")[:_MAX_REASON]
+    return text.replace("\x00", "")[:MAX_REASON]
 
 
 def _last_line(error: BaseException) -> list[str]:

@@ -16,12 +16,12 @@ from typing import Any, cast
 import structlog
 from faststream import AckPolicy, FastStream
 from faststream.rabbit import Channel, QueueType, RabbitQueue, RabbitRouter
-from faststream.specification import AsyncAPI
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts.event import Event
 from messaging import logs
+from messaging.asyncapi.factory import ServiceDocument
 from messaging.broker import RECONNECT_INTERVAL, TwoConnectionBroker, amqp_url
 from messaging.courier import EVENTS_EXCHANGE, Courier, RabbitCourier
 from messaging.database import Database, DatabaseUnavailable
@@ -67,6 +67,7 @@ class Service:
         self.database = Database(settings.database_url.get_secret_value(), name=name, pool_size=settings.database_pool)
         self.routes: dict[str, Route] = {}
         self.publishers: dict[str, Any] = {}
+        self.says: dict[str, type[Event]] = {}
         self.router = RabbitRouter()
         self._pipeline = Pipeline(self.routes, self.database, settings.prepare_timeout)
         self._workers: dict[str, Callable[[], Awaitable[None]]] = {}
@@ -111,6 +112,7 @@ class Service:
         """Declare that the service says these events, besides those that its handlers return."""
         for event in events:
             if event.name not in self.publishers:
+                self.says[event.name] = event
                 self.publishers[event.name] = self.router.publisher(
                     exchange=EVENTS_EXCHANGE,
                     routing_key=event.name,
@@ -221,7 +223,7 @@ class Service:
             lifespan=lifespan,
             on_shutdown=[self.intake.pause, self._drain],
             logger=None,
-            specification=AsyncAPI(title=self.name, version="0.1.0", schema_version="3.0.0"),
+            specification=ServiceDocument(self),
         )
 
     async def _drain(self) -> None:

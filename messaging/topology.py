@@ -80,6 +80,14 @@ class Topology(BaseModel):
         """The same work queues with other retry tiers."""
         return topology([q.name for q in self.queues if q.kind == "work"], delays)
 
+    def by_name(self) -> Topology:
+        """The same, sorted by name within each kind."""
+        return Topology(
+            exchanges=tuple(sorted(self.exchanges, key=lambda exchange: exchange.name)),
+            queues=tuple(sorted(self.queues, key=lambda queue: queue.name)),
+            bindings=tuple(sorted(self.bindings, key=lambda each: (each.exchange, each.queue, each.routing_key))),
+        )
+
 
 def milliseconds(delay: Delay) -> int:
     """A delay like `30s` in milliseconds. Raises ValueError for anything else."""
