@@ -23,8 +23,7 @@ import shipping.settings
 from devstack.servers import RabbitServer
 from messaging.database import Database
 from messaging.declare import apply
-from messaging.document import read_topology
-from messaging.topology import Topology, retry_tier
+from messaging.topology import Topology, retry_tier, topology
 from tests.broker.rabbit import consuming, one, until, virtual_host
 from tests.e2e.shop import wish
 from tests.invariants import books, rules
@@ -61,6 +60,7 @@ class World:
     topology: Topology
     http: httpx2.AsyncClient
     orders: Database
+    parcels: Database
 
     async def wipe(self) -> int:
         """Delete every queue with all that is in it, and declare everything again; returns how much was lost.
@@ -97,8 +97,6 @@ async def world(
 ) -> AsyncGenerator[World]:
     """Run the four services in this process, with short deadlines."""
     amqp_url = await virtual_host(rabbitmq_server)
-    topology = read_topology().with_tiers(TIERS)
-    await apply(topology, amqp_url)
     databases = {name: await clone_database(name) for name in ("order_api", "payment", "inventory", "shipping")}
 
     def given(name: str) -> dict[str, Any]:
@@ -111,8 +109,10 @@ async def world(
         shop,
         payment.app.build(payment.settings.Settings(**given("payment"))),
         inventory.app.build(inventory.settings.Settings(**given("inventory"))),
-        shipping.app.build(shipping.settings.Settings(**given("shipping"))),
+        shipping.app.build(shipping.settings.Settings(**given("shipping"), undo_interval=0.1)),
     ]
+    wanted = topology((queue for service in services for queue in service.routes), TIERS)
+    await apply(wanted, amqp_url)
     async with AsyncExitStack() as stack:
         for service in services:
             await stack.enter_async_context(consuming(service))
@@ -120,7 +120,7 @@ async def world(
         await inventory.seed.seed(services[2].database, inventory.seed.read())
         http = httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://test")
         await stack.enter_async_context(http)
-        yield World(databases, amqp_url, topology, http, shop.database)
+        yield World(databases, amqp_url, wanted, http, shop.database, services[3].database)
 
 
 async def test_a_wiped_broker_loses_no_order(world: World) -> None:
@@ -134,15 +134,12 @@ async def test_a_wiped_broker_loses_no_order(world: World) -> None:
             if len(expected) >= ORDERS // 2:
                 half.set()
 
-    async def unsettled() -> int:
-        return await one(world.orders, "SELECT count(*) FROM orders WHERE next_deadline IS NOT NULL")
-
     ordering = asyncio.create_task(keep_ordering())
     await half.wait()
     assert await world.wipe() > 0
     await ordering
     assert len(expected) == ORDERS
-    await until(lambda: _none(unsettled))
+    await until(lambda: _all_is_done(world))
 
     assert await one(world.orders, "SELECT count(*) FROM orders WHERE redrives > 0") > 0
     found = await books.read(world.databases)
@@ -157,5 +154,9 @@ async def test_a_wiped_broker_loses_no_order(world: World) -> None:
     assert not [account for account in found.accounts if account.status not in {"captured", "voided", "declined"}]
 
 
-async def _none(count: Callable[[], Awaitable[int]]) -> bool:
-    return await count() == 0
+async def _all_is_done(world: World) -> bool:
+    """Whether every order is settled, and no parcel waits to be undone."""
+    return (
+        await one(world.orders, "SELECT count(*) FROM orders WHERE next_deadline IS NOT NULL") == 0
+        and await one(world.parcels, "SELECT count(*) FROM shipments WHERE undo") == 0
+    )
