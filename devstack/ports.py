@@ -4,6 +4,7 @@ A server listens seconds after its port was chosen. Until then, and for as long 
 socket (on Linux) claims the port, which other stacks on the machine see, whoever runs them.
 """
 
+import atexit
 import random
 import socket
 import sys
@@ -14,6 +15,15 @@ from devstack.errors import StackError
 _ANY = range(20000, 30000)  # below what Linux and macOS hand to outgoing connections
 _claims: dict[int, socket.socket | None] = {}
 _lock = threading.Lock()
+
+
+@atexit.register
+def _let_go() -> None:
+    """Close the claims at the end of the process, where Python would complain of them."""
+    while _claims:
+        _, claim = _claims.popitem()
+        if claim is not None:
+            claim.close()
 
 
 def is_free(port: int) -> bool:

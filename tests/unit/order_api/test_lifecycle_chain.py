@@ -62,7 +62,8 @@ class Ends:
     money: str | None
     goods: tuple[int, int]
     """Pieces that are reserved, and that were shipped."""
-    parcel: str | None
+    booked: bool
+    """Whether the carrier has a parcel to fetch; a fenced order has none."""
 
 
 @dataclass
@@ -126,7 +127,11 @@ class Chain:
         assert len(accounts) <= 1
         assert len(parcels) <= 1
         goods = (sum(reserved for reserved, _ in stock), sum(shipped for _, shipped in stock))
-        return Ends(next(iter(accounts), None), goods, next(iter(parcels), None))
+        return Ends(
+            next(iter(accounts), None),
+            goods,
+            next((parcel for parcel in parcels if parcel != BookingStatus.CANCELLED), None),
+        )
 
 
 @pytest_asyncio.fixture
@@ -174,7 +179,7 @@ async def test_cancelled_before_payment_heard_of_it(chain: Chain) -> None:
         late = OrderCreated.model_validate(row.said["order.created"], strict=False)
         await brokers[0].publish(late, **envelope(late))
         assert await chain.look(location) == view
-    assert await chain.ends() == Ends(AccountStatus.VOIDED, (0, 0), None)
+    assert await chain.ends() == Ends(AccountStatus.VOIDED, (0, 0), booked=False)
 
 
 async def test_cancelled_while_the_carrier_is_awaited(chain: Chain) -> None:
@@ -182,15 +187,13 @@ async def test_cancelled_while_the_carrier_is_awaited(chain: Chain) -> None:
     async with chain.without("shipping"):
         location = await chain.place(order())
         assert (await chain.look(location))["status"] == "reserved"
-        assert await chain.ends() == Ends(AccountStatus.HELD, (2, 0), None)
+        assert await chain.ends() == Ends(AccountStatus.HELD, (2, 0), booked=False)
     async with chain.without():
         assert await chain.cancel(location) == 202
         view = await settled(chain, location)
         assert (view["status"], view["reason"], view["cancel_requested"]) == ("cancelled", "customer", True)
         assert await chain.happened(location) == sorted([*CANCELLED, "payment.authorized", "inventory.reserved"])
-    ends = await chain.ends()
-    assert (ends.money, ends.goods) == (AccountStatus.VOIDED, (0, 0))
-    assert ends.parcel is not BookingStatus.BOOKED
+    assert await chain.ends() == Ends(AccountStatus.VOIDED, (0, 0), booked=False)
 
 
 async def test_cancelled_when_it_is_ready(chain: Chain) -> None:
@@ -199,7 +202,7 @@ async def test_cancelled_when_it_is_ready(chain: Chain) -> None:
         location = await chain.place(order())
         assert await chain.cancel(location) == 409
         assert (await settled(chain, location))["cancel_requested"] is False
-    assert await chain.ends() == Ends(AccountStatus.CAPTURED, (0, 2), BookingStatus.BOOKED)
+    assert await chain.ends() == Ends(AccountStatus.CAPTURED, (0, 2), booked=True)
 
 
 async def test_cancelled_when_it_is_ready_and_nobody_knows(chain: Chain) -> None:
@@ -217,7 +220,7 @@ async def test_cancelled_when_it_is_ready_and_nobody_knows(chain: Chain) -> None
         assert (view["status"], view["cancel_requested"]) == ("ready", True)
         assert await chain.happened(location) == sorted([*SHIPPED, "order.cancel_requested", "shipping.cancel_refused"])
         assert await chain.cancel(location) == 409
-    assert await chain.ends() == Ends(AccountStatus.CAPTURED, (0, 2), BookingStatus.BOOKED)
+    assert await chain.ends() == Ends(AccountStatus.CAPTURED, (0, 2), booked=True)
 
 
 async def say_again(chain: Chain, location: str) -> None:
@@ -250,6 +253,7 @@ async def test_what_was_lost_comes_again(chain: Chain, outcome: str, deaf: str) 
         assert (view["status"], view["reason"]) == (status, REASONS.get(outcome))
         assert await chain.happened(location) == sorted(facts)
     ends = await chain.ends()
+    assert ends.booked is (status == "ready")
     assert ends.goods == ((0, 2) if status == "ready" else (0, 0))
     assert ends.money == {"ready": "captured", "rejected": "declined", "cancelled": "voided"}[status]
 
@@ -265,7 +269,7 @@ async def test_a_lost_cancellation_comes_again(chain: Chain) -> None:
     async with chain.without():
         assert await chain.redrive() == 1
         assert (await settled(chain, location))["reason"] == "customer"
-    assert await chain.ends() == Ends(AccountStatus.VOIDED, (0, 0), None)
+    assert await chain.ends() == Ends(AccountStatus.VOIDED, (0, 0), booked=False)
 
 
 async def test_a_capture_that_was_refused_is_tried_again(chain: Chain) -> None:
@@ -275,12 +279,12 @@ async def test_a_capture_that_was_refused_is_tried_again(chain: Chain) -> None:
         for _ in range(3):
             assert await chain.redrive() == 1
             assert (await chain.look(location))["status"] == "ready"
-        assert await chain.ends() == Ends(AccountStatus.UNPAID, (0, 2), BookingStatus.BOOKED)
+        assert await chain.ends() == Ends(AccountStatus.UNPAID, (0, 2), booked=True)
         async with chain.services["payment"].database.session() as db, db.begin():
             await db.exec(update(GatewayAccount).values(token=TestToken.OK.value))
         assert await chain.redrive() == 1
         assert (await settled(chain, location))["cancel_requested"] is False
-    assert await chain.ends() == Ends(AccountStatus.CAPTURED, (0, 2), BookingStatus.BOOKED)
+    assert await chain.ends() == Ends(AccountStatus.CAPTURED, (0, 2), booked=True)
 
 
 async def test_an_order_that_nobody_pays_is_given_up(chain: Chain) -> None:
@@ -295,4 +299,4 @@ async def test_an_order_that_nobody_pays_is_given_up(chain: Chain) -> None:
         assert await chain.redrive() == 1
         view = await settled(chain, location)
         assert (view["status"], view["reason"]) == ("cancelled", "deadline")
-    assert await chain.ends() == Ends(AccountStatus.VOIDED, (0, 0), None)
+    assert await chain.ends() == Ends(AccountStatus.VOIDED, (0, 0), booked=False)
