@@ -184,3 +184,23 @@ async def test_rabbitmq_is_killed_three_times_in_a_retry_storm(tmp_path: Path, p
         await near.channel.close()
     assert await counted(probe_database) == (COUNT, COUNT)
     assert dead == 0
+
+
+async def test_a_memory_alarm_blocks_publishers_only(tmp_path: Path, probe_database: Database) -> None:
+    """Under a memory alarm publishes wait and consumers go on; when it ends everything is sent, once."""
+    with RabbitServer(tmp_path / "rabbitmq") as server:
+        await apply(topology([QUEUE], ("1s",)), server.amqp_url)
+        async with await aio_pika.connect(server.amqp_url) as connection:
+            near = Broker(server.amqp_url, await connection.channel())
+            await near.publish(*orders(COUNT))
+            await asyncio.to_thread(server.ctl, "set_vm_memory_high_watermark", "0.0001")
+            async with consuming(service_of(Probe(), near, probe_database, retry_tiers=("1s",), publish_timeout=1)):
+                await until(lambda: _applied(probe_database))
+                await asyncio.to_thread(server.ctl, "set_vm_memory_high_watermark", "0.4")
+                await until(lambda: _unsent(probe_database, 0), 30)
+                await until(lambda: all_counted(near, probe_database), 30)
+    assert await counted(probe_database) == (COUNT, COUNT)
+
+
+async def _applied(database: Database) -> bool:
+    return (await counted(database))[0] == COUNT
