@@ -127,11 +127,7 @@ class Chain:
         assert len(accounts) <= 1
         assert len(parcels) <= 1
         goods = (sum(reserved for reserved, _ in stock), sum(shipped for _, shipped in stock))
-        return Ends(
-            next(iter(accounts), None),
-            goods,
-            next((parcel for parcel in parcels if parcel != BookingStatus.CANCELLED), None),
-        )
+        return Ends(next(iter(accounts), None), goods, booked=BookingStatus.BOOKED in parcels)
 
 
 @pytest_asyncio.fixture
