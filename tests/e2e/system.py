@@ -18,7 +18,6 @@ TIERS = "50ms,100ms,200ms,400ms"
 ENVIRONMENT = {
     "RETRY_TIERS": TIERS,
     **{f"{service.upper()}_RETRY_TIERS": TIERS for service in SERVICES},
-    "PAYMENT_GATEWAY_TIMEOUT": "1",
     "PAYMENT_GATEWAY_BREAKER_RESET": "0.1",  # shorter than the tiers together, as it is in production
     "SHIPPING_CARRIER_BREAKER_RESET": "0.1",
 }

@@ -66,6 +66,15 @@ class Broker:
         async with await aio_pika.connect(self.amqp_url, timeout=5) as connection:
             return {queue.name: queue.ready for queue in await _look(connection, names)}
 
+    async def busy(self) -> dict[str, int]:
+        """The queues, but for dead letters and unrouted events, that hold messages; ready, or unacknowledged."""
+        statistics = {
+            str(queue["name"]): int(queue.get("messages_unacknowledged", 0)) for queue in await self.statistics()
+        }
+        watched = [name for name in statistics if not name.endswith(DEAD) and name != UNROUTED]
+        depths = await self.depths(watched)
+        return {name: held for name in watched if (held := depths.get(name, 0) + statistics[name])}
+
     async def statistics(self) -> list[dict[str, Any]]:
         """What the management API tells of the queues; about a second old."""
         path = f"/api/queues/{quote(unquote(urlsplit(self.amqp_url).path.removeprefix('/')) or '/', safe='')}"
