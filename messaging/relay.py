@@ -34,6 +34,11 @@ class Marker:
         self._confirmed: list[UUID] = []
         self._any = asyncio.Event()
 
+    @property
+    def pending(self) -> Collection[UUID]:
+        """Confirmed, and not noted yet."""
+        return self._confirmed
+
     def add(self, messages: Sequence[Outgoing]) -> None:
         """These were confirmed."""
         if messages:

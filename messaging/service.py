@@ -173,7 +173,7 @@ class Service:
                 rabbit,
                 marker,
                 interval=settings.relay_interval,
-                in_flight=lambda: rabbit.in_flight,
+                in_flight=lambda: {*rabbit.in_flight, *marker.pending},
                 can_send=lambda: self.broker.connected,
             )
             supervisor.start("relay", relay.run)

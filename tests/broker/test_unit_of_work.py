@@ -3,8 +3,9 @@
 from pydantic import SecretStr
 from sqlmodel import func, select
 
+from contracts import OrderCreated
 from messaging.database import Database
-from messaging.outcome import Reject
+from messaging.outcome import Reject, Wait
 from messaging.service import Service
 from messaging.settings import ServiceSettings
 from tests.broker.conftest import TIERS
@@ -92,6 +93,27 @@ async def test_attempts_exhausted_are_parked_with_their_history(broker: Broker, 
     assert "x-first-failure" in parked.headers
     assert not [name for name in parked.headers if name.startswith("x-death")]
     assert await counted(probe_database) == (0, 0)
+
+
+async def test_a_message_is_held_while_its_remote_end_is_away(broker: Broker, probe_database: Database) -> None:
+    """While a circuit breaker is open its messages wait where they are, and no attempt is counted."""
+    probe, asked = Probe(), 0
+
+    async def closed_after_a_while(_: OrderCreated) -> None:
+        nonlocal asked
+        asked += 1
+        if asked <= 20:
+            raise Wait("the breaker is open", seconds=0.05)
+
+    probe.before = closed_after_a_while
+    async with consuming(service_of(probe, broker, probe_database)):
+        await broker.publish(*orders(5))
+        await until(lambda: _empty(broker, probe_database, 5))
+        answers = [await broker.take("orders.unrouted") for _ in range(5)]
+    assert len(probe.handled) == 5
+    assert await counted(probe_database) == (5, 5)
+    assert not any("x-attempt" in answer.headers for answer in answers)
+    assert await broker.depth("probe.order.created.dlq") == 0
 
 
 async def _empty(broker: Broker, database: Database, wanted: int) -> bool:
