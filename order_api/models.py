@@ -117,15 +117,17 @@ class Order(OrderRow, Model, table=True):
     def redrive(self, now: datetime, patience: Patience) -> list[Again]:
         """Say again, under the next number, what sets every service going; ask for cancellation if patience is over.
 
-        `now` is the database's time. The next deadline is set.
+        `now` is the database's time. The next deadline is set; an order that is settled, and was put on the list by
+        hand, is said again once. A shipped order's cancellation was refused and is not asked for again: a shipping
+        that has forgotten its parcel, restored from a backup, would grant it.
         """
         exhausted = patience.exhausted(now, self.created_at, self.redrives)
         if exhausted is not None:
             self.request_cancel(exhausted)
         self.redrives += 1
-        self.next_deadline = patience.deadline(now, self.created_at, self.redrives)
+        self.next_deadline = None if self.settled else patience.deadline(now, self.created_at, self.redrives)
         created = OrderCreated.model_validate(self.said[OrderCreated.name], strict=False)
-        said = (created, self.cancel_requested)
+        said = (created, None if self.status is Status.READY else self.cancel_requested)
         return [Again(event, self.redrives) for event in said if event is not None]
 
     def record(self, event: OrderEvent) -> None:
