@@ -14,7 +14,9 @@ from devstack.commands.down import down
 from devstack.commands.lock import lock
 from devstack.commands.order import order
 from devstack.commands.test import test
+from devstack.commands.topology import topology
 from devstack.commands.up import up
+from devstack.commands.verify import verify
 from devstack.errors import StackError
 
 PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -33,6 +35,8 @@ app.command()(down)
 app.command()(order)
 app.command()(check)
 app.command()(asyncapi)
+app.command(context_settings=PASSES_ON)(verify)
+app.command(context_settings=PASSES_ON)(topology)
 app.command()(lock)
 
 

@@ -143,7 +143,6 @@ def test_two_models_of_one_name_are_refused() -> None:
 
 def test_a_payload_keeps_what_stands_beside_a_reference(generated: Json) -> None:
     """Draft 07 ignores everything beside a `$ref`, so nothing stands there."""
-
     references: list[Json] = []
 
     def collect(node: Json) -> Json:

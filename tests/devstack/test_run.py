@@ -108,4 +108,4 @@ def test_a_given_server_that_does_not_answer_ends_the_demo(run: Runner, monkeypa
 def test_help_lists_every_command(run: Runner) -> None:
     """The first thing that a newcomer types."""
     shown = run("--help").stdout
-    assert all(name in shown for name in ("demo", "test", "up", "down", "order", "check", "asyncapi", "lock"))
+    assert all(name in shown for name in ("demo", "test", "up", "down", "order", "check", "asyncapi", "verify", "topology", "lock"))

@@ -1,0 +1,119 @@
+"""What a live broker holds, as RabbitMQ's management API tells it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import httpx2
+
+TIMEOUT = 30.0
+"""Seconds for one question."""
+
+BUILT_IN = "amq."
+"""How the names of exchanges begin that every virtual host has."""
+
+
+class ManagementUnavailable(Exception):  # noqa: N818 - a state
+    """The management API did not answer, or refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveObject:
+    """An exchange or a queue: the properties of its declaration, and the policy that applies to it."""
+
+    properties: Mapping[str, Any]
+    """`type` (of an exchange), `durable`, `auto_delete`."""
+    arguments: Mapping[str, Any]
+    policy: Mapping[str, Any]
+    """The definitions of the policies that apply to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveConsumer:
+    """A consumer."""
+
+    queue: str
+    prefetch: int
+    """0 stands for unlimited."""
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """All that a virtual host holds, apart from what every virtual host has and from exclusive queues."""
+
+    exchanges: Mapping[str, LiveObject]
+    queues: Mapping[str, LiveObject]
+    bindings: frozenset[tuple[str, str, str]]
+    """(exchange, queue, routing key); a binding to another exchange has `exchange:` before its name."""
+    consumers: tuple[LiveConsumer, ...]
+
+
+def virtual_host(amqp_url: str) -> str:
+    """The virtual host that an AMQP URL names; `/` when it names none."""
+    return unquote(urlsplit(amqp_url).path.removeprefix("/")) or "/"
+
+
+async def read_broker(management_url: str, vhost: str) -> Live:
+    """Ask for everything in a virtual host; of consumers the API learns some seconds late.
+
+    Raises ManagementUnavailable.
+    """
+    async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
+
+        async def ask(what: str) -> Any:
+            address = f"{management_url.rstrip('/')}/api/{what}/{quote(vhost, safe='')}"
+            try:
+                answer = await http.get(address)
+                answer.raise_for_status()
+            except httpx2.HTTPStatusError as error:
+                raise ManagementUnavailable(f"{what} of {vhost}: {error.response.status_code}") from None
+            except httpx2.HTTPError as error:
+                raise ManagementUnavailable(f"{what} of {vhost}: {type(error).__name__}") from None
+            return answer.json()
+
+        exchanges, queues, bindings, consumers = await asyncio.gather(
+            ask("exchanges"), ask("queues"), ask("bindings"), ask("consumers")
+        )
+    exclusive = {queue["name"] for queue in queues if queue.get("exclusive")}
+    return Live(
+        exchanges={
+            each["name"]: _live(each, "type", "durable", "auto_delete", "internal")
+            for each in exchanges
+            if each["name"] and not each["name"].startswith(BUILT_IN)
+        },
+        queues={
+            each["name"]: _live(each, "durable", "auto_delete") for each in queues if each["name"] not in exclusive
+        },
+        bindings=frozenset(
+            (
+                each["source"],
+                each["destination"] if each["destination_type"] == "queue" else f"exchange:{each['destination']}",
+                each["routing_key"],
+            )
+            for each in bindings
+            if each["source"] and each["destination"] not in exclusive
+        ),
+        consumers=tuple(
+            LiveConsumer(
+                each["queue"]["name"],
+                each["prefetch_count"],
+                (each.get("channel_details") or {}).get("connection_name", ""),
+            )
+            for each in consumers
+            if each["queue"]["name"] not in exclusive
+        ),
+    )
+
+
+def _live(told: Mapping[str, Any], *properties: str) -> LiveObject:
+    policy: Any = told.get("effective_policy_definition") or {}
+    return LiveObject(
+        {name: told[name] for name in properties},
+        told["arguments"] or {},
+        policy if isinstance(policy, dict) else {},  # pyright: ignore[reportUnknownArgumentType]
+    )
