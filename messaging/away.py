@@ -29,11 +29,12 @@ class Away:
         await self._back.wait()
 
     async def keep(self, intake: Intake) -> None:
-        """Pause the intake whenever the database is gone, for ever."""
+        """Pause the intake whenever the database is gone, for ever; started anew, finish what was left undone."""
         while True:
+            if intake.paused:
+                await self._back.wait()
+                await intake.resume()
+                log.warning("database is back: intake goes on")
             await self._gone.wait()
             log.warning("database is away: intake pauses")
             await intake.pause()
-            await self._back.wait()
-            await intake.resume()
-            log.warning("database is back: intake goes on")

@@ -28,6 +28,12 @@ class Intake:
         self._broker = broker
         self._lock = asyncio.Lock()
         self.paused = False
+        self._stopped = False
+
+    async def stop(self) -> None:
+        """Pause for good."""
+        self._stopped = True
+        await self.pause()
 
     async def pause(self) -> None:
         """Take no more messages; those in progress go on. What the broker has sent already is still handled."""
@@ -41,7 +47,9 @@ class Intake:
                         await _cancel(queue, tag)
 
     async def resume(self) -> None:
-        """Take messages again."""
+        """Take messages again, unless it was stopped. Raises what the broker's driver raises while it is away."""
+        if self._stopped:
+            return
         async with self._lock:
             for subscriber in self._subscribers():
                 queue, tag = _consumer(subscriber)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between attempts to publish, doubling."""
@@ -41,6 +42,10 @@ LONGEST_HOLD = 1200.0
 """Seconds that a message is held here while what it needs is away; the broker takes it back after 30 minutes."""
 
 _envelope: ContextVar[Envelope] = ContextVar("envelope")
+
+
+class NotRunning(Exception):  # noqa: N818 - a state
+    """The service has stopped, or was never started."""
 
 
 class TakeBack(Exception):  # noqa: N818 - an outcome
@@ -89,7 +94,8 @@ class Pipeline:
         return decode
 
     async def consume(self, route: Route, event: Event) -> None:
-        """What the typed subscriber of a queue does with an event."""
+        """What the typed subscriber of a queue does with an event. Raises NotRunning before and after the service ran."""
+        self._running(self.executor)
         envelope = _envelope.get()
         held = 0.0
         while True:
@@ -130,10 +136,7 @@ class Pipeline:
             context=_trace_context(envelope),
             alone=envelope.redelivered or envelope.attempt > 0,
         )
-        if self.executor is None:
-            msg = "the service is not running"
-            raise RuntimeError(msg)
-        await self.send(await self.executor.submit(work))
+        await self.send(await self._running(self.executor).submit(work))
 
     async def _when_back(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something that needs the database; while it is away, wait for it and try again."""
@@ -160,6 +163,13 @@ class Pipeline:
         edge.crash_point(f"{edge.Step.PREPARE}.after")
         return prepared
 
+    @staticmethod
+    def _running(part: P | None) -> P:
+        if part is None:
+            msg = "the service is not running"
+            raise NotRunning(msg)
+        return part
+
     async def send(self, messages: Sequence[Outgoing]) -> None:
         """Send until each message is confirmed; what is held back meanwhile is only this one delivery."""
         waiting, pause = await self.send_once(messages), FIRST_PAUSE
@@ -170,9 +180,9 @@ class Pipeline:
 
     async def send_once(self, messages: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Send messages; returns those that were not confirmed, which the relay sends if nobody else does."""
-        if not messages or self.courier is None:
+        if not messages:
             return ()
-        unsent = await self.courier.send(messages)
+        unsent = await self._running(self.courier).send(messages)
         missing = {message.id for message in unsent}
         self.mark_sent([message for message in messages if message.id not in missing])
         return unsent
@@ -186,6 +196,8 @@ class Pipeline:
                 envelope = read_envelope(queue, message)
                 _envelope.set(envelope)
                 result = await call_next(message)
+            except NotRunning:
+                raise  # unacked: it comes again, to a service that runs
             except (DatabaseUnavailable, TakeBack):
                 await edge.requeue(message)
                 return None
@@ -216,12 +228,13 @@ class Pipeline:
             reason=reason_of(error),
         )
         pause = FIRST_PAUSE
-        while self.courier is not None:
+        while True:
+            courier = self._running(self.courier)
             try:
                 if delay is None:
-                    await self.courier.park(message, envelope, error)
+                    await courier.park(message, envelope, error)
                 else:
-                    await self.courier.retry(message, envelope, error, delay)
+                    await courier.retry(message, envelope, error, delay)
             except edge.PublishFailed as failure:
                 log.warning("message kept", queue=route.queue, error=str(failure))
                 await asyncio.sleep(pause)

@@ -204,7 +204,7 @@ class Service:
                 yield
             finally:
                 starting.cancel()
-                await self.intake.pause()
+                await self.intake.stop()
                 await self._drain()
                 await self.broker.stop()
 
@@ -221,7 +221,7 @@ class Service:
         return FastStream(
             self.broker,
             lifespan=lifespan,
-            on_shutdown=[self.intake.pause, self._drain],
+            on_shutdown=[self.intake.stop, self._drain],
             logger=None,
             specification=ServiceDocument(self),
         )
