@@ -94,7 +94,7 @@ class Pipeline:
         return decode
 
     async def consume(self, route: Route, event: Event) -> None:
-        """What the typed subscriber of a queue does with an event. Raises NotRunning before and after the service ran."""
+        """What the typed subscriber of a queue does with an event. Raises NotRunning unless the service runs."""
         self._running(self.executor)
         envelope = _envelope.get()
         held = 0.0
