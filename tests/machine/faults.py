@@ -148,8 +148,8 @@ def says_nothing_again(patch: pytest.MonkeyPatch) -> None:
 FAULTS: dict[Fault, str] = {
     forgets_to_put_back: r"I3: .* reserved, its orders or receipts explain",
     leaves_no_tombstone: r"I3: .*|I4: .*|booked and not ready|captured and not ready|said in \d ways",
-    locks_nothing: r"I\d: ",
     trusts_the_inbox: r"I3: .* reserved, its orders or receipts explain",
+    locks_nothing: r"I\d: ",
     ships_twice: r"I3: .* shipped, its orders or receipts explain",
     forgets_to_undo: r"I4: .* has a parcel at the carrier, in shipping it is cancelled",
     says_nothing_again: r"waits in the outbox of",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
 from uuid import UUID, uuid5
 
 from hypothesis import strategies as st
@@ -13,7 +15,9 @@ from order_api.domain import FINAL
 from tests.machine.checks import Placed, problems
 from tests.machine.network import Letter, redelivered
 from tests.machine.processes import SERVICES
-from tests.machine.world import World
+from tests.machine.world import PATIENCE, World
+
+T = TypeVar("T")
 
 MOST_ORDERS = 5
 CARDS = ["tok_ok"] * 7 + ["tok_declined", "tok_flaky", "tok_timeout", "tok_down"] + ["tok_capture_refused"] * 2
@@ -55,7 +59,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self, runner: asyncio.Runner, world: World, complaints: list[str]) -> None:
         super().__init__()
         self._complaints = complaints
-        self._run = runner.run
+        self._runner = runner
         self.world = world
         self.placed: dict[UUID, Placed] = {}
         self.final: dict[str, str] = {}
@@ -201,6 +205,15 @@ class Machine(RuleBasedStateMachine):
         if len(self.placed) >= MOST_ORDERS:
             return
         self.placed[self._run(self.world.place(wish.body))] = wish
+
+    def _run(self, work: Awaitable[T]) -> T:
+        """Run to the end, which comes soon or is a failure of its own."""
+
+        async def bounded() -> T:
+            async with asyncio.timeout(PATIENCE):
+                return await work
+
+        return self._runner.run(bounded())
 
     def _complain(self, found: list[str]) -> None:
         self._complaints += found

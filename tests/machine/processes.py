@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,10 @@ _GIVEN: dict[str, dict[str, Any]] = {
 }
 
 
+PROCESS: ContextVar[object] = ContextVar("process", default=None)
+"""Whose code runs: the process whose tasks inherited it."""
+
+
 class Killed(BaseException):
     """The process ended here, as by SIGKILL: nothing of it goes on."""
 
@@ -58,16 +63,19 @@ class Killer:
 
     def __init__(self) -> None:
         self._point: str | None = None
+        self._victim: object = None
         self.struck = asyncio.Event()
 
-    def arm(self, point: str | None) -> None:
-        """Strike at that point; None: strike no more."""
-        self._point = point
+    def arm(self, point: str | None, victim: object = None) -> None:
+        """Strike when that process passes that point; None: strike no more."""
+        self._point, self._victim = point, victim
         self.struck.clear()
 
     def pass_point(self, name: str) -> None:
         """Raise Killed if the process dies here, or is dead already."""
-        if self._point is not None and (name == self._point or self.struck.is_set()):
+        if self._point is None or PROCESS.get() is not self._victim:
+            return
+        if name == self._point or self.struck.is_set():
             self.struck.set()
             raise Killed(name)
 
@@ -78,6 +86,7 @@ class Node:
 
     service: Service
     stack: AsyncExitStack
+    process: object
 
     async def deliver(self, letter: Letter) -> bool:
         """Handle a letter; returns whether it was acknowledged."""

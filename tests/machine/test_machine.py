@@ -24,7 +24,7 @@ Clone = Callable[[str], Awaitable[str]]
 SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example, HealthCheck.filter_too_much)
 FEW = 25
 MANY = 400
-QUICK = 3
+QUICK = 2
 """Planted faults that every run looks for; with --full, all."""
 STEPS = 25
 """At most, before everything that is on its way is delivered."""

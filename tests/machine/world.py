@@ -38,6 +38,7 @@ from tests.machine.network import BagCourier, Letter, Network, redelivered
 from tests.machine.processes import (
     AT_ONCE,
     NEVER,
+    PROCESS,
     REDRIVES_BEFORE_CANCEL,
     REPLICAS,
     SERVICES,
@@ -56,6 +57,8 @@ _ROW_TABLES = {
     "inventory": ("reservations", "stock_receipts"),
     "shipping": ("shipments", "carrier_bookings"),
 }
+PATIENCE = 60.0
+"""Seconds after which whatever does not end has failed."""
 KERNEL_TABLES = ("inbox", "outbox", "suspects")
 
 
@@ -113,9 +116,14 @@ class World:
 
     async def _node(self, name: str) -> Node:
         service, stack = build(name, self.urls[name]), AsyncExitStack()
-        await stack.enter_async_context(service.running(BagCourier(self.network)))
+        process = object()
+        before = PROCESS.set(process)
+        try:
+            await stack.enter_async_context(service.running(BagCourier(self.network)))
+        finally:
+            PROCESS.reset(before)
         await stack.enter_async_context(TestRabbitBroker(service.broker))
-        return Node(service, stack)
+        return Node(service, stack, process)
 
     async def reset(self) -> None:
         """As new: no order was ever placed."""
@@ -227,8 +235,9 @@ class World:
 
         Returns whether it came to that.
         """
-        self.killer.arm(point)
-        tasks = [asyncio.ensure_future(_await(each)) for each in work]
+        process = self.nodes[name][0].process
+        self.killer.arm(point, process)
+        tasks = [asyncio.ensure_future(_in_process(process, each)) for each in work]
         strike = asyncio.create_task(self.killer.struck.wait())
         everything = asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.wait({strike, everything}, return_when=asyncio.FIRST_COMPLETED)
@@ -303,5 +312,6 @@ class World:
             await self.deliver_all()
 
 
-async def _await(work: Callable[[], Awaitable[object]]) -> object:
+async def _in_process(process: object, work: Callable[[], Awaitable[object]]) -> object:
+    PROCESS.set(process)  # for the task that this is
     return await work()

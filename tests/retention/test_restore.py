@@ -16,6 +16,7 @@ from tests.retention.shop import READY, contents, dice, finish, place_all, statu
 
 pytestmark = pytest.mark.database
 
+HISTORIES = [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
 MADE_ANEW = ("was said in 2 ways", "that nobody said")
 """What an event that was made anew shows: another time of day, and an outbox that forgot the first one."""
 
@@ -41,7 +42,7 @@ def test_the_steps_are_those_of_the_page() -> None:
     ]
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", HISTORIES)
 @pytest.mark.parametrize("name", ["payment", "inventory", "shipping"])
 async def test_a_restored_service_catches_up(world: World, backups: Backups, name: str, number: int) -> None:
     """Orders of every kind that moved on, ended or were placed after the backup end as they would have, or had.
@@ -66,7 +67,7 @@ async def gateway_and_carrier(world: World) -> list[list[dict[str, Any]]]:
     return [rows for question, rows in (await contents(world)).items() if " key" in question or "_bookings" in question]
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", HISTORIES)
 async def test_a_restored_order_api_is_told_again(world: World, backups: Backups, number: int) -> None:
     """Orders that were accepted before the backup come to the status that they had; nothing else changes."""
     chance = dice(number)
