@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from aio_pika.exceptions import ChannelPreconditionFailed
 from rich.console import Console
 
-from messaging import declare, migrations
+from messaging import declare, migrations, plan
 from messaging import verify as verification
 from messaging.asyncapi import reading
 from messaging.management import ManagementUnavailable, read_broker, virtual_host
+from messaging.queue_move import Mover
 from messaging.topology import Topology
 
 AmqpUrl = Annotated[str, typer.Option(envvar="AMQP_URL", help="Where RabbitMQ is, with the virtual host.")]
@@ -70,14 +72,64 @@ def verify(  # noqa: PLR0913 - each is an option of the command line
     raise typer.Exit(1 if drifts else 0)
 
 
-@topology_app.command()
-def apply(amqp_url: AmqpUrl, path: Document = reading.DOCUMENT, tiers: Tiers = "") -> None:
-    """Declare what the document describes."""
+@topology_app.command("plan")
+def show_plan(
+    amqp_url: AmqpUrl, management_url: ManagementUrl, path: Document = reading.DOCUMENT, tiers: Tiers = ""
+) -> None:
+    """Say what `apply` would do, without doing it; status 1 if there is anything to do."""
     wanted = _wanted(path, tiers)
-    asyncio.run(declare.apply(wanted, amqp_url))
+    what = asyncio.run(_plan(wanted, amqp_url, management_url))
+    plan.show(what, Console())
+    raise typer.Exit(0 if what.empty and not what.refused else 1)
+
+
+@topology_app.command()
+def apply(
+    amqp_url: AmqpUrl,
+    path: Document = reading.DOCUMENT,
+    tiers: Tiers = "",
+    management_url: Annotated[
+        str, typer.Option(envvar="RABBITMQ_MANAGEMENT_URL", help="Its management API, which --migrate needs.")
+    ] = "",
+    *,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Make queues anew whose arguments changed; no message is lost.")
+    ] = False,
+) -> None:
+    """Declare what the document describes; nothing is consumed, and nothing that is there is changed."""
+    wanted = _wanted(path, tiers)
+    if migrate:
+        if not management_url:
+            raise typer.BadParameter("--migrate needs --management-url")
+        asyncio.run(_migrate(wanted, amqp_url, management_url))
+    try:
+        asyncio.run(declare.apply(wanted, amqp_url))
+    except ChannelPreconditionFailed as failure:
+        typer.echo(f"the broker holds something else by that name: {failure}", err=True)
+        typer.echo(
+            "See `topology plan`; `topology apply --migrate` makes queues anew without losing a message.", err=True
+        )
+        raise typer.Exit(1) from None
     typer.echo(
         f"topology: {len(wanted.exchanges)} exchanges, {len(wanted.queues)} queues, {len(wanted.bindings)} bindings"
     )
+
+
+async def _plan(wanted: Topology, amqp_url: str, management_url: str) -> plan.Plan:
+    live = await read_broker(management_url, virtual_host(amqp_url))
+    return plan.plan(wanted, verification.compare(wanted, live))
+
+
+async def _migrate(wanted: Topology, amqp_url: str, management_url: str) -> None:
+    what = await _plan(wanted, amqp_url, management_url)
+    if what.refused:
+        plan.show(what, Console(stderr=True))
+        raise typer.Exit(1)
+    mover = Mover(amqp_url, management_url)
+    await declare.apply(Topology(exchanges=wanted.exchanges, queues=(), bindings=()), amqp_url)
+    for queue in what.move:
+        typer.echo(f"making {queue.name} anew ...")
+        await mover.move(queue, wanted)
 
 
 def _wanted(path: Path, tiers: str) -> Topology:

@@ -26,6 +26,7 @@ class Step(StrEnum):
     EVENT_PUBLISH = "event.publish"
     RETRY_PUBLISH = "retry.publish"
     DEAD_PUBLISH = "dead.publish"
+    MOVE_PUBLISH = "move.publish"
     MESSAGE_ACK = "message.ack"
     MESSAGE_REQUEUE = "message.requeue"
     PREPARE = "prepare"

@@ -102,12 +102,29 @@ async def read_broker(management_url: str, vhost: str) -> Live:
             LiveConsumer(
                 each["queue"]["name"],
                 each["prefetch_count"],
-                (each.get("channel_details") or {}).get("connection_name", ""),
+                _connection_of(each),
             )
             for each in consumers
             if each["queue"]["name"] not in exclusive
         ),
     )
+
+
+def _connection_of(consumer: Mapping[str, Any]) -> str:
+    details: Mapping[str, Any] = consumer.get("channel_details") or {}  # an empty list while it is not known yet
+    return details.get("connection_name", "")
+
+
+async def depth(management_url: str, vhost: str, queue: str) -> int:
+    """Messages in a queue, delivered and unacknowledged ones too; some seconds old. Raises ManagementUnavailable."""
+    async with httpx2.AsyncClient(timeout=TIMEOUT) as http:
+        address = f"{management_url.rstrip('/')}/api/queues/{quote(vhost, safe='')}/{quote(queue, safe='')}"
+        try:
+            answer = await http.get(address)
+            answer.raise_for_status()
+        except httpx2.HTTPError as error:
+            raise ManagementUnavailable(f"{queue}: {type(error).__name__}") from None
+        return int(answer.json().get("messages", 1))  # a queue that is younger than its statistics is not known empty
 
 
 def _live(told: Mapping[str, Any], *properties: str) -> LiveObject:

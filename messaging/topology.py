@@ -29,6 +29,7 @@ MAX_TIER_LENGTH = 100_000
 """Messages that wait in one tier at most; beyond it the broker refuses and the consumer keeps the message."""
 DELIVERY_LIMIT = 50
 """Deliveries of one message before the broker itself gives up on it: far above what the suspect lane allows."""
+MOVING = ".moving"
 UNLIMITED_DELIVERIES = 1_000_000_000
 """A parked message may be read any number of times; RabbitMQ 4 would otherwise drop it after 20."""
 
@@ -118,6 +119,11 @@ def retry_tier(delay: Delay) -> str:
     return f"orders.retry.{delay}"
 
 
+def moving(queue: str) -> str:
+    """The queue, and the exchange in front of it, that stand in while a queue is made anew."""
+    return f"{queue}{MOVING}"
+
+
 def topology(work_queues: Iterable[str], delays: Sequence[Delay] = DEFAULT_TIERS) -> Topology:
     """The whole topology for these work queues and retry tiers, sorted by name within each kind."""
     work = sorted(set(work_queues))
@@ -132,12 +138,12 @@ def topology(work_queues: Iterable[str], delays: Sequence[Delay] = DEFAULT_TIERS
         ),
         queues=(
             *(Queue(name=name, kind="work", arguments=_work_arguments(name)) for name in work),
-            *(Queue(name=dead_letter_queue(name), kind="dead-letter", arguments=_parked()) for name in work),
+            *(Queue(name=dead_letter_queue(name), kind="dead-letter", arguments=keep_all()) for name in work),
             *(
                 Queue(name=tier, kind="retry", arguments=_tier_arguments(milliseconds(delay)))
                 for tier, delay in zip(tiers, delays, strict=True)
             ),
-            Queue(name=UNROUTED, kind="unrouted", arguments=_parked()),
+            Queue(name=UNROUTED, kind="unrouted", arguments=keep_all()),
         ),
         bindings=(
             *(Binding(exchange=EVENTS, queue=name, routing_key=event_of(name)) for name in work),
@@ -167,5 +173,6 @@ def _tier_arguments(ttl: int) -> dict[str, Argument]:
     return {**_at_least_once(REQUEUE), "x-message-ttl": ttl, "x-max-length": MAX_TIER_LENGTH}
 
 
-def _parked() -> dict[str, Argument]:
+def keep_all() -> dict[str, Argument]:
+    """The arguments of a queue from which nothing is ever dropped or expires."""
     return {"x-queue-type": "quorum", "x-delivery-limit": UNLIMITED_DELIVERIES}

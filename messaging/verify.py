@@ -16,7 +16,7 @@ from messaging.management import Live, LiveObject
 from messaging.topology import Topology
 
 Kind = Literal["missing", "extra", "different"]
-What = Literal["exchange", "queue", "binding", "consumer"]
+What = Literal["exchange", "queue", "binding", "consumer", "policy"]
 
 POLL_SECONDS = 0.5
 
@@ -68,6 +68,8 @@ def _objects(what: What, wanted: Mapping[str, LiveObject], live: Mapping[str, Li
     for name in wanted.keys() & live.keys():
         for detail in _differences(wanted[name], live[name]):
             yield Drift("different", what, name, detail)
+        for key in sorted(live[name].policy.keys() - _HARMLESS_POLICIES):
+            yield Drift("extra", "policy", name, f"sets {key} to {_shown(live[name].policy, key)}")
 
 
 def _differences(wanted: LiveObject, live: LiveObject) -> Iterator[str]:
@@ -75,8 +77,6 @@ def _differences(wanted: LiveObject, live: LiveObject) -> Iterator[str]:
         for key in sorted(expected.keys() | actual.keys()):
             if _shown(expected, key) != _shown(actual, key):
                 yield f"{key} is {_shown(actual, key)}, documented is {_shown(expected, key)}"
-    for key in sorted(live.policy.keys() - _HARMLESS_POLICIES):
-        yield f"a policy sets {key} to {_shown(live.policy, key)}"
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:

@@ -132,7 +132,7 @@ PLANTED: list[tuple[Plant, str]] = [
     (queue_without_consumer, f"missing consumer {WORK}: nobody consumes this queue"),
     (consumer_without_handler, f"extra consumer {dead_letter_queue(WORK)}: no handler receives from it"),
     (unlimited_prefetch, f"different consumer {WORK}: unlimited prefetch"),
-    (policy, f"different queue {dead_letter_queue(OTHER)}: a policy sets message-ttl to 1000"),
+    (policy, f"extra policy {dead_letter_queue(OTHER)}: sets message-ttl to 1000"),
 ]
 
 
