@@ -59,6 +59,7 @@ _ROW_TABLES = {
 }
 PATIENCE = 60.0
 """Seconds after which whatever does not end has failed."""
+MOST_LOOKS = 50
 KERNEL_TABLES = ("inbox", "outbox", "suspects")
 
 
@@ -284,15 +285,27 @@ class World:
     async def deliver_all(self) -> None:
         """Deliver whatever is on its way, and whatever follows from it, until nothing is."""
         while True:
-            await asyncio.sleep(2 * MARK_DELAY)  # what was sent is marked by now
+            await self._marked()
+            sent = 0
             for name in SERVICES:
-                await self.sweep_outbox(name)
+                await self.sql(
+                    name, "UPDATE outbox SET due_at = now() WHERE sent_at IS NULL"
+                )  # no lease lasts for ever
+                sent += await self.sweep_outbox(name)
             undone = await self.undo()
-            if not self.network.bag and not undone:
+            if not (self.network.bag or sent or undone):
                 return
             while self.network.bag:
                 letters, self.network.bag = self.network.bag, []
                 await self.deliver(letters)
+
+    async def _marked(self) -> None:
+        """Wait a little while for the marks of what was sent."""
+        for _ in range(MOST_LOOKS):
+            unsent = [await self.sql(name, "SELECT FROM outbox WHERE sent_at IS NULL LIMIT 1") for name in SERVICES]
+            if not any(unsent):
+                return
+            await asyncio.sleep(MARK_DELAY)
 
     async def unsettled(self) -> list[str]:
         """Orders that are said again for ever, but for those that are ready and whose card refuses the capture."""
