@@ -108,4 +108,5 @@ def test_a_given_server_that_does_not_answer_ends_the_demo(run: Runner, monkeypa
 def test_help_lists_every_command(run: Runner) -> None:
     """The first thing that a newcomer types."""
     shown = run("--help").stdout
-    assert all(name in shown for name in ("demo", "test", "up", "down", "order", "check", "asyncapi", "verify", "topology", "lock"))
+    commands = ("demo", "test", "up", "down", "order", "check", "asyncapi", "verify", "topology", "lock")
+    assert all(name in shown for name in commands)
