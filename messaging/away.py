@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import structlog
 
 from messaging.intake import Intake
 
 log = structlog.get_logger(__name__)
+
+
+TRY_AGAIN = 30.0
+"""Seconds after which some messages are taken to find out, should nobody be trying any more."""
 
 
 class Away:
@@ -32,9 +37,10 @@ class Away:
         """Pause the intake whenever the database is gone, for ever; started anew, finish what was left undone."""
         while True:
             if intake.paused:
-                await self._back.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._back.wait(), TRY_AGAIN)
                 await intake.resume()
-                log.warning("database is back: intake goes on")
+                log.warning("intake goes on")
             await self._gone.wait()
             log.warning("database is away: intake pauses")
             await intake.pause()

@@ -7,6 +7,7 @@ import pytest
 from faststream.rabbit import TestRabbitBroker
 
 from contracts import OrderCreated
+from messaging import away as away_module
 from messaging.away import Away
 from messaging.intake import Intake
 from messaging.pipeline import NotRunning
@@ -59,6 +60,18 @@ async def test_a_resumption_that_failed_is_made_up_for() -> None:
     with pytest.raises(ConnectionError):
         await keeping
     keeping = asyncio.create_task(away.keep(cast("Intake", consumers)))  # as the supervisor does
+    assert await consumers.done.get() == "resumed"
+    keeping.cancel()
+
+
+async def test_somebody_finds_out_when_nobody_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the last attempt was given up, messages are taken again after a while, and the next attempt decides."""
+    monkeypatch.setattr(away_module, "TRY_AGAIN", 0.01)
+    away, consumers = Away(), Consumers()
+    keeping = asyncio.create_task(away.keep(cast("Intake", consumers)))
+    away.report(away=True)
+    assert [await consumers.done.get() for _ in range(3)] == ["paused", "resumed", "paused"]
+    away.report(away=False)
     assert await consumers.done.get() == "resumed"
     keeping.cancel()
 
