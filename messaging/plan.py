@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 
 from messaging.topology import MOVING, Queue, Topology
 from messaging.verify import Drift
@@ -57,15 +58,20 @@ def plan(wanted: Topology, drifts: Iterable[Drift]) -> Plan:
 def show(what: Plan, console: Console) -> None:
     """The plan for people."""
     for drift in what.declare:
-        console.print(f"[green]declare[/] {drift.what} {drift.name} {drift.detail}", highlight=False)
+        console.print(
+            f"[green]declare[/] {drift.what} {escape(drift.name)} {escape(drift.detail)}",
+            highlight=False,
+            soft_wrap=True,
+        )
     for queue in what.move:
         console.print(
             f"[yellow]make anew[/] queue {queue.name}: a stand-in takes its bindings, its messages move there with "
             "confirms, it is deleted and declared as documented, and they move back",
             highlight=False,
+            soft_wrap=True,
         )
     for drift in what.by_hand:
         verb = "[red]refused[/]" if drift in what.refused else "[dim]left alone[/]"
-        console.print(f"{verb} {drift}", highlight=False)
+        console.print(f"{verb} {escape(str(drift))}", highlight=False, soft_wrap=True)
     if what.empty and not what.by_hand:
-        console.print("[green]✓[/] nothing to do", highlight=False)
+        console.print("[green]✓[/] nothing to do", highlight=False, soft_wrap=True)

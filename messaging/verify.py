@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from messaging.management import Live, LiveObject
@@ -19,6 +20,8 @@ Kind = Literal["missing", "extra", "different"]
 What = Literal["exchange", "queue", "binding", "consumer", "policy"]
 
 POLL_SECONDS = 0.5
+HEARD_OF = 10.0
+"""Seconds in which the management API surely hears of a consumer that came or went: two of its five-second beats."""
 
 _HARMLESS_POLICIES = frozenset({"ha-mode", "ha-params", "ha-sync-mode", "queue-leader-locator", "queue-master-locator"})
 """What a policy may set without changing what becomes of a message."""
@@ -108,11 +111,15 @@ def _who(connection: str) -> str:
 
 
 async def until_clean(look: Callable[[], Awaitable[Sequence[Drift]]], patience: float) -> Sequence[Drift]:
-    """Look again and again until nothing drifts or patience, in seconds, is over; returns what was seen last."""
-    ends = time.monotonic() + patience
+    """Look again and again until nothing drifts or patience, in seconds, is over; returns what was seen last.
+
+    A drift of consumers is believed only when the management API can have heard of them.
+    """
+    begun = time.monotonic()
     while True:
         drifts = await look()
-        if not drifts or time.monotonic() >= ends:
+        enough = max(patience, HEARD_OF if any(drift.what == "consumer" for drift in drifts) else 0.0)
+        if not drifts or time.monotonic() - begun >= enough:
             return drifts
         await asyncio.sleep(POLL_SECONDS)
 
@@ -128,7 +135,9 @@ def report(drifts: Sequence[Drift], wanted: Topology, console: Console) -> None:
     if not drifts:
         console.print(f"[green]✓[/] the broker holds what the document says: {size}", highlight=False)
         return
-    table = Table("", "what", "name", "detail", title=f"{len(drifts)} differences from the document ({size})")
+    table = Table("", "what", title=f"{len(drifts)} differences from the document ({size})")
+    table.add_column("name", overflow="fold")
+    table.add_column("detail", overflow="fold")
     for drift in drifts:
-        table.add_row(f"[{_COLOURS[drift.kind]}]{drift.kind}[/]", drift.what, drift.name, drift.detail)
+        table.add_row(f"[{_COLOURS[drift.kind]}]{drift.kind}[/]", drift.what, escape(drift.name), escape(drift.detail))
     console.print(table, highlight=False)
