@@ -218,7 +218,8 @@ class Pipeline:
         """Publish a failed message to its next tier, or to its dead-letter queue; keep trying while nobody confirms."""
         envelope = _envelope_of(route, message)
         delay = route.retry.next_tier(envelope, error)
-        log.warning(
+        alarm = delay is not None and route.retry.is_last(envelope)
+        (log.error if alarm else log.warning)(
             "message parked" if delay is None else "message waits for a retry",
             queue=route.queue,
             message_id=message.raw_message.message_id,

@@ -37,6 +37,10 @@ class RetryPolicy:
             return tiers[-1]
         return None
 
+    def is_last(self, envelope: Envelope) -> bool:
+        """Whether the tiers are used up: from here on a message that is never parked needs a person's eye."""
+        return envelope.attempt >= len(DEFAULT_TIERS if self.tiers is None else self.tiers)
+
 
 def failure_headers(envelope: Envelope, error: BaseException) -> dict[str, Any]:
     """The message's headers with this failure noted: attempts, first failure, class and reason of the error."""

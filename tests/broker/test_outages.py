@@ -70,6 +70,34 @@ async def test_the_database_is_stopped_and_comes_back(
     assert await broker.depth(DLQ) == 0
 
 
+async def test_a_read_only_database_is_an_absent_one(
+    broker: Broker, own_database: tuple[PostgresServer, Database]
+) -> None:
+    """While PostgreSQL takes no writes the intake pauses and no attempt is burned; then every order is counted."""
+    _, database = own_database
+    async with consuming(service_of(Probe(), broker, database)) as service:
+        await _read_only(database, on=True)
+        await trickle(broker)
+        await until(lambda: _paused(service))
+        await _read_only(database, on=False)
+        await until(lambda: all_counted(broker, database), 40)
+    assert await counted(database) == (COUNT, COUNT)
+    assert await broker.depth(DLQ) == 0
+
+
+async def _read_only(database: Database, *, on: bool) -> None:
+    """Let the database take no writes, or take them again; who is connected must connect anew."""
+    name = database.url.rpartition("/")[2]
+    async with database.engine.connect() as connection:
+        admin = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await admin.execute(text("SET default_transaction_read_only TO off"))
+        await admin.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only TO {'on' if on else 'off'}"))
+        others = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
+        )
+        await admin.execute(text(others), {"name": name})
+
+
 async def test_a_lost_reply_to_commit_is_no_second_effect(broker: Broker, probe_database: Database) -> None:
     """The connection is reset in place of the reply to a COMMIT: the work is found done, and counted once."""
     lost = [b"COMMIT"] * 3

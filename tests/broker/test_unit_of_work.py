@@ -1,13 +1,19 @@
 """One message, one effect, on a real broker and a real database."""
 
+import time
+from itertools import pairwise
+
 from pydantic import SecretStr
 from sqlmodel import func, select
+from structlog.testing import capture_logs
 
 from contracts import OrderCreated
 from messaging.database import Database
 from messaging.outcome import Reject, Wait
+from messaging.retry import RetryPolicy
 from messaging.service import Service
 from messaging.settings import ServiceSettings
+from messaging.topology import milliseconds
 from tests.broker.conftest import TIERS
 from tests.broker.probe import Passing, Probe, Tally, orders
 from tests.broker.rabbit import Broker, consuming, until
@@ -75,6 +81,42 @@ async def test_a_passing_failure_goes_through_the_tiers(broker: Broker, probe_da
         await until(lambda: _empty(broker, probe_database, 1))
     assert len(probe.handled) == 3
     assert await counted(probe_database) == (1, 1)
+
+
+async def test_a_compensation_is_tried_for_ever_and_says_so(broker: Broker, probe_database: Database) -> None:
+    """A message that must not be given up stays in the last tier, is counted and alarmed, and ends well at last."""
+    probe, attempts = Probe(), len(TIERS) + 3
+    probe.failures[orders(1)[0].order_id] = [Passing("no answer")] * attempts
+    given = {"amqp_url": SecretStr(broker.url), "database_url": SecretStr(probe_database.url), "retry_tiers": TIERS}
+    service = probe.build(ServiceSettings.model_validate(given), RetryPolicy(never_park=True))
+    async with consuming(service):
+        with capture_logs() as logs:
+            await broker.publish(*orders(1))
+            await until(lambda: _empty(broker, probe_database, 1))
+    waits = [(entry["log_level"], entry["attempt"], entry["delay"]) for entry in logs if "attempt" in entry]
+    assert waits == [
+        *(("warning", number, tier) for number, tier in enumerate(TIERS, start=1)),
+        *(("error", number, TIERS[-1]) for number in range(len(TIERS) + 1, attempts + 1)),
+    ]
+    assert await broker.depth("probe.order.created.dlq") == 0
+
+
+async def test_every_tier_gives_back_in_time(broker: Broker, probe_database: Database) -> None:
+    """A message waits in each tier as long as the tier's name says, and comes back to its own queue."""
+    probe, seen = Probe(), list[float]()
+    probe.failures[orders(1)[0].order_id] = [Passing("no answer")] * len(TIERS)
+
+    async def remember(_: OrderCreated) -> None:
+        seen.append(time.monotonic())
+
+    probe.before = remember
+    async with consuming(service_of(probe, broker, probe_database)):
+        await broker.publish(*orders(1))
+        await until(lambda: _empty(broker, probe_database, 1))
+    waited = [later - earlier for earlier, later in pairwise(seen)]
+    assert len(waited) == len(TIERS)
+    for tier, seconds in zip(TIERS, waited, strict=True):
+        assert seconds >= milliseconds(tier) / 1000
 
 
 async def test_attempts_exhausted_are_parked_with_their_history(broker: Broker, probe_database: Database) -> None:
