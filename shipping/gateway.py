@@ -1,30 +1,19 @@
 """Shipping's way to the carrier: what is asked, what is answered, and what becomes of silence."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 from uuid import UUID
 
-from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import HALF_OPENED, OpenedState
-
 from contracts import Address, CancelReason, InventoryReserved
-from messaging.outcome import Retry, Wait
+from messaging.outcome import Retry
+from messaging.remote import RemoteEnd
 from shipping.domain import Verdict
 
 
 class CarrierUnavailable(Retry):
     """The carrier answered with an error of its own (5xx)."""
-
-
-class CarrierTimeout(Retry):
-    """The carrier gave no answer, and knows nothing of the request."""
-
-
-class CarrierPaused(Wait):
-    """Too many calls failed in a row: until the pause is over, and one call has worked, no other is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +47,19 @@ class Remote(Protocol):
 
 
 class Carrier:
-    """What handlers prepare with: each order is one key, each call is bounded in time and guarded by a breaker."""
+    """What handlers prepare with: each order is one key, each call is bounded in time and guarded by a breaker.
+
+    Every call raises CarrierUnavailable, NoAnswer or Paused.
+    """
 
     def __init__(
         self, remote: Remote, timeout: float, *, breaker_threshold: int = 20, breaker_reset: float = 1.0
     ) -> None:
         """Durations are seconds. The breaker opens after `breaker_threshold` failures in a row."""
         self._remote = remote
-        self._timeout = timeout
-        self._pause = breaker_reset
-        self._breakers = AsyncCircuitBreakerFactory(breaker_threshold, breaker_reset, exclude=[(Exception, _is_ours)])
+        self._end = RemoteEnd[Booking](
+            "carrier", timeout=timeout, breaker_threshold=breaker_threshold, breaker_reset=breaker_reset
+        )
 
     async def book(self, event: InventoryReserved) -> Booking:
         """Book the order's parcel."""
@@ -80,42 +72,5 @@ class Carrier:
         return await self._ask(key, partial(self._remote.cancel, key, reason), {Verdict.FENCED, Verdict.UNDELIVERABLE})
 
     async def _ask(self, key: str, call: Callable[[], Awaitable[Booking]], settled: Collection[Verdict]) -> Booking:
-        """Return the answer to the call. `settled`: the verdicts that show, after silence, that it was carried out.
-
-        Raises CarrierUnavailable, CarrierTimeout or CarrierPaused.
-        """
-        breaker = await self._breakers.get_breaker("carrier")
-        if breaker.context.state == HALF_OPENED:  # somebody is trying already; a crowd would fail with them
-            raise CarrierPaused("the carrier is being tried", self._pause)
-        try:
-            async with breaker:
-                limit = asyncio.timeout(self._timeout)
-                try:
-                    async with limit:
-                        return await call()
-                except TimeoutError:
-                    if not limit.expired():
-                        raise  # somebody else's patience ended
-                    return await self._find(key, settled)
-        except OpenedState as opened:
-            opened.__traceback__ = None  # the breaker raises one and the same exception: it must not collect frames
-            raise CarrierPaused("the carrier failed too often", self._pause) from None
-
-    async def _find(self, key: str, settled: Collection[Verdict]) -> Booking:
-        """Find what became of a call that was not answered. Raises CarrierTimeout if nothing did."""
-        limit = asyncio.timeout(self._timeout)
-        try:
-            async with limit:
-                found = await self._remote.find(key)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            found = None
-        if found is None or found.verdict not in settled:
-            raise CarrierTimeout(f"no answer from the carrier within {self._timeout} s")
-        return found
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether a failure is not the carrier's: those that are have a name of this module."""
-    return not isinstance(error, Retry)
+        """Ask under the order's key. `settled`: the verdicts that show, after silence, that it was carried out."""
+        return await self._end.ask(call, partial(self._remote.find, key), lambda found: found.verdict in settled)
