@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import aio_pika
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, AbstractRobustConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
 
 from devstack.servers import RabbitServer
 from messaging.asyncapi.profile import Json
@@ -26,7 +26,7 @@ class LiveBroker:
     management_url: str
     topology: Topology
     consumers: Mapping[str, int]
-    connection: AbstractRobustConnection
+    connection: AbstractConnection
     channel: AbstractChannel
     tags: dict[str, str]
 
@@ -77,7 +77,7 @@ async def as_documented(document: Json, server: RabbitServer) -> AsyncGenerator[
     url = await rabbit.virtual_host(server)
     wanted, consumers = topology_of(document), consumers_of(document)
     await apply(wanted, url)
-    async with await aio_pika.connect_robust(url) as connection:
+    async with await aio_pika.connect(url) as connection:
         broker = LiveBroker(
             url, server.management_url, wanted, consumers, connection, await connection.channel(), tags={}
         )

@@ -198,18 +198,17 @@ async def test_rabbitmq_is_killed_three_times_in_a_retry_storm(tmp_path: Path, p
     with RabbitServer(tmp_path / "rabbitmq") as server:
         await apply(topology([QUEUE], LONG_TIERS), server.amqp_url)
         await asyncio.sleep(YOUNG_QUEUE)
-        near = Broker(server.amqp_url, await (await aio_pika.connect_robust(server.amqp_url)).channel())
-        service = service_of(probe, near, probe_database, retry_tiers=LONG_TIERS)
-        async with consuming(service):
-            await trickle(near)
-            for _ in range(3):
-                await asyncio.to_thread(server.kill)
-                await asyncio.to_thread(server.start)
-                await until(lambda: _consuming(service), 40)
-            await until(lambda: all_counted(near, probe_database), 60)
-            await until(lambda: _unsent(probe_database, 0), 30)
-            dead = await near.depth(DLQ)
-        await near.channel.close()
+        async with await aio_pika.connect_robust(server.amqp_url) as connection:
+            near = Broker(server.amqp_url, await connection.channel())
+            async with consuming(service_of(probe, near, probe_database, retry_tiers=LONG_TIERS)) as service:
+                await trickle(near)
+                for _ in range(3):
+                    await asyncio.to_thread(server.kill)
+                    await asyncio.to_thread(server.start)
+                    await until(lambda: _consuming(service), 40)
+                await until(lambda: all_counted(near, probe_database), 60)
+                await until(lambda: _unsent(probe_database, 0), 30)
+                dead = await near.depth(DLQ)
     assert await counted(probe_database) == (COUNT, COUNT)
     assert dead == 0
 
