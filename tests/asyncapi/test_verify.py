@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -180,15 +181,17 @@ def test_the_report_is_readable(generated: Json) -> None:
 
 
 async def _verify(broker: LiveBroker, *options: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "messaging", "verify", "--json", *options),
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "messaging", "verify", "--json", *options],
         cwd=CHECKOUT,
         env={**os.environ, "AMQP_URL": broker.url, "RABBITMQ_MANAGEMENT_URL": broker.management_url},
-        stdout=asyncio.subprocess.PIPE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
-    out, _ = await process.communicate()
-    return process.returncode or 0, out.decode()
+    return done.returncode, done.stdout
 
 
 async def test_the_command_is_a_gate(generated: Json, rabbitmq_server: RabbitServer) -> None:
