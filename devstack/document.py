@@ -11,6 +11,7 @@ import payment.app
 import shipping.app
 from devstack.paths import CHECKOUT
 from messaging.asyncapi.generate import generate
+from messaging.asyncapi.page import PAGE, PICTURE, to_html, to_svg
 from messaging.asyncapi.reading import DOCUMENT
 from messaging.asyncapi.render import to_json, to_yaml
 from messaging.service import Service
@@ -24,14 +25,20 @@ SERVICES: tuple[Service, ...] = (
 
 
 def documents() -> dict[Path, str]:
-    """Return the published files, by their paths in the checkout, as the code says they are."""
+    """Return the document in its two notations, by paths in the checkout, as the code says they are."""
     document = generate(SERVICES)
     return {DOCUMENT: to_json(document), DOCUMENT.with_suffix(".yaml"): to_yaml(document)}
 
 
+def published() -> dict[Path, str]:
+    """Return all published files: the document, and the page and the picture that show it."""
+    document = generate(SERVICES)
+    return {**documents(), PAGE: to_html(document), PICTURE: to_svg(document)}
+
+
 def write_documents() -> None:
-    """Write them anew."""
-    for path, text in documents().items():
+    """Write the published files anew."""
+    for path, text in published().items():
         file = CHECKOUT / path
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")

@@ -42,6 +42,7 @@ def print_addresses(endpoints: Endpoints, console: Console) -> None:
     rows = {
         "API": endpoints.api,
         "API documentation": f"{endpoints.api}/docs",
+        "AsyncAPI": f"{endpoints.api}/asyncapi",
         "AMQP": endpoints.amqp,
         "RabbitMQ management": endpoints.rabbitmq_management or "not given",
         **{f"Database of {service}": url for service, url in endpoints.databases.items()},

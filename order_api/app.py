@@ -9,7 +9,7 @@ from order_api.body_limit import BodyLimit
 from order_api.catalogue import Catalogue
 from order_api.deadlines import Deadlines
 from order_api.models import Order
-from order_api.openapi import TAGS, OrderApi
+from order_api.openapi import DESCRIPTION, TAGS, OrderApi
 from order_api.routes import ROUTERS
 from order_api.settings import Settings
 from order_api.shop import Shop
@@ -31,7 +31,7 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
     """Make the REST application around the service: its lifespan starts and stops the service's broker."""
     catalogue = Catalogue(service.database, settings.catalogue_interval)
     service.worker("catalogue", catalogue.keep_fresh)
-    api = OrderApi(title="Orders", version="1", openapi_tags=TAGS, lifespan=service.lifespan)
+    api = OrderApi(title="Orders", version="1", description=DESCRIPTION, openapi_tags=TAGS, lifespan=service.lifespan)
     api.state.shop = Shop(service, catalogue, settings.patience)
     api.add_middleware(BodyLimit, limit=settings.body_limit)
     problems.install(api)

@@ -11,7 +11,13 @@ _DESCRIPTIONS = {kind.status: kind.title for kind in reversed(Kind)} | {422: "A 
 TAGS = [
     {"name": "orders", "description": "Placed once, carried to exactly one final state."},
     {"name": "products", "description": "What the shop sells."},
+    {"name": "documents", "description": "What the services say to each other."},
 ]
+
+DESCRIPTION = """
+Place orders and follow them to their one final state. The events behind them, and the queues that carry them, are
+described at [/asyncapi](/asyncapi).
+"""
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

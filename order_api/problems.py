@@ -23,6 +23,7 @@ class Kind(Enum):
 
     MALFORMED_BODY = "malformed-body", 400, "The body is not acceptable JSON"
     UNKNOWN_ORDER = "unknown-order", 404, "There is no such order"
+    UNPUBLISHED = "unpublished", 404, "The document is not published here"
     NOT_CANCELLABLE = "not-cancellable", 409, "The order can no longer be cancelled"
     BODY_TOO_LARGE = "body-too-large", 413, "The body is too large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The body must be application/json"

@@ -1,7 +1,7 @@
 """The REST routes."""
 
-from order_api.routes import orders, products
+from order_api.routes import asyncapi, orders, products
 
-ROUTERS = (orders.router, products.router)
+ROUTERS = (orders.router, products.router, asyncapi.router)
 
 __all__ = ["ROUTERS"]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from contracts import EVENTS, Event, OrderCreated
-from devstack.document import SERVICES, documents
+from devstack.document import SERVICES, documents, published
 from devstack.paths import CHECKOUT
 from messaging.asyncapi.generate import VERSION, generate
 from messaging.asyncapi.messages import message
@@ -28,7 +28,7 @@ from tests.asyncapi.checks import Parser
 
 def test_the_committed_files_are_what_the_code_says() -> None:
     """A change of contracts, signatures or topology is published with it: `./run asyncapi`."""
-    for path, text in documents().items():
+    for path, text in published().items():
         assert (CHECKOUT / path).read_text(encoding="utf-8") == text, f"{path} differs: ./run asyncapi"
 
 
@@ -36,7 +36,7 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
     """Whatever the order of sets: another process with other hashes writes what this one does."""
     program = (
         "import sys, pathlib, devstack.document as d\n"
-        "[pathlib.Path(sys.argv[1], p.name).write_text(t, encoding='utf-8') for p, t in d.documents().items()]"
+        "[pathlib.Path(sys.argv[1], p.name).write_text(t, encoding='utf-8') for p, t in d.published().items()]"
     )
     subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", program, tmp_path],
@@ -44,7 +44,7 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONHASHSEED": "4711"},
         check=True,
     )
-    for path, text in documents().items():
+    for path, text in published().items():
         assert (tmp_path / path.name).read_text(encoding="utf-8") == text
 
 

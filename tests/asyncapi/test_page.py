@@ -1,0 +1,100 @@
+"""The page and the picture: everything is on them, everything leads somewhere, nothing comes from elsewhere."""
+
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from messaging.asyncapi.fields import constraints
+from messaging.asyncapi.page import to_html, to_svg
+from messaging.asyncapi.policy import policy_of
+from messaging.asyncapi.profile import Json
+from messaging.asyncapi.reading import topology_of
+
+_IDS = re.compile(r'\bid="([^"]+)"')
+_TARGETS = re.compile(r'\b(?:href|src)="([^"]*)"')
+
+
+@pytest.fixture(scope="module")
+def html(generated: Json) -> str:
+    """The page."""
+    return to_html(generated)
+
+
+@pytest.fixture(scope="module")
+def svg(generated: Json) -> str:
+    """The picture alone."""
+    return to_svg(generated)
+
+
+def test_everything_has_its_place(generated: Json, html: str) -> None:
+    """Every event, queue, exchange, operation, schema of a value and service has an anchor, and only one."""
+    ids = _IDS.findall(html)
+    assert len(ids) == len(set(ids))
+    topology = topology_of(generated)
+    expected = {f"queue-{queue.name}" for queue in topology.queues}
+    expected |= {f"exchange-{exchange.name}" for exchange in topology.exchanges}
+    expected |= {f"event-{name}" for name, each in generated["channels"].items() if each["address"] == each["title"]}
+    expected |= {f"operation-{name}" for name in generated["operations"]}
+    expected |= {f"service-{tag['name']}" for tag in generated["info"]["tags"]}
+    assert expected <= set(ids)
+    assert len([each for each in ids if each.startswith("event-")]) == len(generated["components"]["messages"])
+
+
+def test_every_link_inside_resolves(html: str, svg: str) -> None:
+    """On the page and from the picture beside it."""
+    ids = set(_IDS.findall(html))
+    targets = _TARGETS.findall(html)
+    assert {each[1:] for each in targets if each.startswith("#")} <= ids
+    assert {each for each in _TARGETS.findall(svg) if each.removeprefix("index.html#") not in ids} == set()
+
+
+def test_nothing_comes_from_elsewhere(generated: Json, html: str, svg: str) -> None:
+    """No script, no image, no style sheet, and one address of another host: the licence's."""
+    assert [each for each in _TARGETS.findall(html) if "//" in each] == [generated["info"]["license"]["url"]]
+    for text in (html, svg):
+        assert not re.search(r"<(script|link|img|iframe|object)\b|\bstyle=|\bon\w+=|@import|url\((?!#)", text)
+
+
+def test_the_policy_allows_the_page_s_own_style_alone(html: str) -> None:
+    """The header and the page state one policy."""
+    policy = policy_of(html)
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    stated = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
+    assert stated
+    assert policy == f"{stated[1].replace('&#39;', chr(39))}; frame-ancestors 'none'"
+
+
+def test_what_the_document_says_is_text(document: Json) -> None:
+    """A description cannot become part of the page."""
+    bad = '<script>alert("1")</script> `<b>`'
+    document["info"]["description"] = document["info"]["title"] = bad
+    document["components"]["schemas"]["OrderCreated"]["properties"]["customer_id"]["description"] = bad
+    document["channels"]["payment.order.created"]["description"] = bad
+    for text in (to_html(document), to_svg(document)):
+        assert "<script>" not in text
+        assert "<b>" not in text
+        assert "&lt;script&gt;" in text
+
+
+def test_the_picture_shows_every_queue_and_exchange(generated: Json, svg: str) -> None:
+    """Each is a link with a name, inside the picture's frame."""
+    root = ET.fromstring(svg)  # noqa: S314 - our own text
+    targets = {link.get("href", "").removeprefix("index.html#") for link in root.iter("{http://www.w3.org/2000/svg}a")}
+    topology = topology_of(generated)
+    assert {f"queue-{queue.name}" for queue in topology.queues} <= targets
+    assert {f"exchange-{exchange.name}" for exchange in topology.exchanges} <= targets
+    assert all(link.get("aria-label") for link in root.iter("{http://www.w3.org/2000/svg}a"))
+
+
+def test_every_constraint_is_told() -> None:
+    """Bounds, marks and choices in words; a keyword without words as it is; parts of a value with their own."""
+    assert list(constraints({"type": "string", "minLength": 1, "maxLength": 1_000})) == ["1 to 1,000 characters"]
+    assert list(constraints({"minimum": 0, "exclusiveMaximum": 9, "x-secret": True})) == [
+        "at least 0",
+        "below 9",
+        "secret",
+    ]
+    assert list(constraints({"enum": ["a", 1], "multipleOf": 2})) == ["one of `a`, `1`", "multipleOf `2`"]
+    assert list(constraints({"anyOf": [{"items": {"pattern": "^a$"}}, {"type": "null"}]})) == ["each: pattern `^a$`"]
