@@ -36,7 +36,7 @@ def message(event: type[Event]) -> Json:
         "headers": {"$ref": f"#/components/schemas/{HEADERS}"},
         "correlationId": {
             "location": correlation,
-            "description": "The AMQP property correlation_id has the same value; an expression cannot reach properties.",
+            "description": "The AMQP property correlation_id has the same value; no expression reaches properties.",
         },
         "bindings": {
             "amqp": {

@@ -48,9 +48,7 @@ def topology_of(document: Mapping[str, Any]) -> Topology:
                 Binding(exchange=each["exchange"], queue=queue.name, routing_key=each["routingKey"])
                 for each in amqp[BINDINGS]
             )
-    described = Topology(
-        exchanges=tuple(exchanges.values()), queues=tuple(queues.values()), bindings=tuple(bindings)
-    )
+    described = Topology(exchanges=tuple(exchanges.values()), queues=tuple(queues.values()), bindings=tuple(bindings))
     return described.by_name()
 
 
