@@ -9,6 +9,7 @@ chain of scripts that exec each other is covered; what the child forks must noti
 import ctypes
 import os
 import queue
+import resource
 import signal
 import subprocess
 import sys
@@ -34,6 +35,8 @@ class Program:
     log: Path
     account: Account | None = None
     signal_on_death: signal.Signals = signal.SIGKILL
+    open_files: int | None = None
+    """How many files it may have open at once, as far as the hard limit goes; None inherits ours, often 1,024."""
 
 
 def spawn(program: Program) -> subprocess.Popen[bytes]:
@@ -55,21 +58,30 @@ def _popen(program: Program) -> subprocess.Popen[bytes]:
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
-            preexec_fn=_die_with_parent(program.signal_on_death),  # noqa: PLW1509 - one prctl, no locks taken
+            preexec_fn=_in_child(program),  # noqa: PLW1509 - system calls only, no locks taken
         )
 
 
-def _die_with_parent(sent: signal.Signals) -> Callable[[], None] | None:
-    if _libc is None:
-        return None
-    libc, parent = _libc, os.getpid()
+def _in_child(program: Program) -> Callable[[], None]:
+    libc, parent, sent = _libc, os.getpid(), int(program.signal_on_death)
+    limit = _open_files(program.open_files) if program.open_files else None
 
-    def ask_kernel() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(sent), 0, 0, 0)
-        if os.getppid() != parent:  # the parent died before it could be watched
-            os._exit(1)
+    def prepare() -> None:
+        if limit:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        if libc:
+            libc.prctl(_PR_SET_PDEATHSIG, sent, 0, 0, 0)
+            if os.getppid() != parent:  # the parent died before it could be watched
+                os._exit(1)
 
-    return ask_kernel
+    return prepare
+
+
+def _open_files(wanted: int) -> tuple[int, int]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    enough = soft == resource.RLIM_INFINITY or soft >= possible
+    return (soft if enough else possible), hard
 
 
 class _Spawner:

@@ -20,6 +20,8 @@ from devstack.spawning import Program
 USER = "orders"
 _LOOPBACK_ONLY = "-kernel inet_dist_use_interface {127,0,0,1}"
 _FRESH_DEPTHS = "-rabbit quorum_tick_interval 1000"  # milliseconds, not five seconds
+_OPEN_FILES = 65_536
+"""Each queue and connection holds some. A node that has used up its limit, often 1,024, just stops answering."""
 _PLUGINS = ("rabbitmq_management",)
 
 
@@ -91,7 +93,10 @@ class RabbitServer:
                 [programs.epmd, "-address", "127.0.0.1", "-port", str(self._epmd_port)], environment, self.folder, log
             ),
         )
-        self._node = Process("RabbitMQ", Program([programs.scripts / "rabbitmq-server"], environment, self.folder, log))
+        self._node = Process(
+            "RabbitMQ",
+            Program([programs.scripts / "rabbitmq-server"], environment, self.folder, log, open_files=_OPEN_FILES),
+        )
         self._epmd.launch()
         self._epmd.wait_ready(lambda: is_listening(self._epmd_port), seconds=10)
         self._node.launch()

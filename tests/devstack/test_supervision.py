@@ -47,6 +47,20 @@ SLEEPER_FROM_A_SHORT_THREAD = """
     time.sleep(600)
 """
 
+LIMITED = """
+    import os, resource, sys
+    from pathlib import Path
+    from devstack.process import Process
+    from devstack.spawning import Program
+
+    folder = Path(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 600))
+    shell = Program(["sh", "-c", "ulimit -n"], os.environ, folder, folder / "log", open_files={wanted})
+    process = Process("limited", shell)
+    process.launch()
+    process.wait(seconds=10)
+"""
+
 
 def supervisor(source: str, folder: Path) -> subprocess.Popen[str]:
     """Run a supervisor in a process of its own, so that it can be killed."""
@@ -103,6 +117,14 @@ def test_a_process_that_ignores_sigterm_is_ended_with_its_group(tmp_path: Path) 
     family = {process.pid} | descendants(process.pid)
     process.stop(seconds=0.2)
     assert gone(family, seconds=5)
+
+
+@pytest.mark.parametrize(("wanted", "given"), [(512, 512), (100, 256), (10_000_000, 600)])
+def test_a_server_may_open_more_files_than_the_shell_allows(tmp_path: Path, wanted: int, given: int) -> None:
+    """A login shell's limit is often 1,024, too few for a broker; never lowered, never above the hard limit."""
+    with supervisor(LIMITED.format(wanted=wanted), tmp_path) as limited:
+        assert limited.wait(10) == 0
+    assert (tmp_path / "log").read_text() == f"{given}\n"
 
 
 @pytest.mark.database
