@@ -24,6 +24,7 @@ _SELECTIONS = {
     "test": ["pyproject.toml", "--group", "test", "--constraints", "requirements/runtime.txt"],
     "load": ["--group", "load", "--constraints", "requirements/runtime.txt"],
     "postgres": ["--group", "postgres", "--no-deps"],
+    "node": ["--group", "node", "--no-deps"],
 }
 
 
