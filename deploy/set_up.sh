@@ -1,10 +1,17 @@
 #!/bin/sh
 # The job ahead of traffic. It may be repeated at any time: what is there already stays as it is.
-# Reads AMQP_URL and each service's <SERVICE>_DATABASE_URL.
+# Reads AMQP_URL and each service's <SERVICE>_DATABASE_URL. With RABBITMQ_MANAGEMENT_URL it is a gate, too: it fails, and
+# no service starts, while the broker differs from the document.
 set -eu
 python -m messaging topology apply --amqp-url "$AMQP_URL"
-for service in order_api payment inventory shipping; do
-    python -m messaging migrate "$service"
+set --
+for folder in */migrations; do
+    set -- "$@" "${folder%/migrations}"
 done
-python -m order_api.seed
-python -m inventory.seed
+python -m messaging migrate "$@"
+for seed in */seed.py; do
+    python -m "${seed%/seed.py}.seed"
+done
+if [ "${RABBITMQ_MANAGEMENT_URL:-}" ]; then
+    python -m messaging verify --amqp-url "$AMQP_URL" --before-services
+fi

@@ -56,6 +56,18 @@ def topology_job(wiring: Wiring, logs: Path) -> Process:
     return _python("topology", command, {**_inherited(), **wiring.extra}, logs)
 
 
+def gate_job(wiring: Wiring, management_url: str, logs: Path) -> Process:
+    """Return the job that fails, with a report, while the broker differs from the document."""
+    environment = {
+        **_inherited(),
+        "AMQP_URL": wiring.amqp_url,
+        "RABBITMQ_MANAGEMENT_URL": management_url,
+        "COLUMNS": "120",
+        **wiring.extra,
+    }
+    return _python("verify", ["messaging", "verify", "--before-services"], environment, logs)
+
+
 def migration_job(service: str, wiring: Wiring, logs: Path) -> Process:
     """Return the job that brings a service's own database to its newest schema."""
     return _python(f"{service}.migrate", ["messaging", "migrate", service], wiring.environment(service), logs)

@@ -23,7 +23,7 @@ from devstack.endpoints import Endpoints
 from devstack.errors import StackError
 from devstack.ports import next_free_port
 from devstack.process import Process
-from devstack.servers.given import Broker, given_broker, given_database
+from devstack.servers.given import MANAGEMENT, Broker, given_broker, given_database
 from devstack.servers.postgres import PostgresServer
 from devstack.servers.postgres_binaries import postgres_binaries
 from devstack.servers.rabbitmq import RabbitServer
@@ -79,6 +79,9 @@ class Stack:
         with steps.step("Exchanges and queues; products and stock"):
             seeds = [services.seed_job(service, wiring, self.logs) for service in SEEDED]
             self._run_all([services.topology_job(wiring, self.logs), *seeds])
+        if broker.management_url:
+            with steps.step("Broker as documented"):
+                self._compare(services.gate_job(wiring, broker.management_url, self.logs))
         self._start_services(steps, wiring)
         api = f"http://{HOST}:{wiring.http_ports[services.API]}"
         return Endpoints(api, broker.amqp_url, broker.management_url, dict(wiring.databases))
@@ -155,6 +158,20 @@ class Stack:
                 status = job.wait(seconds=_JOB_SECONDS)
                 if status != 0:
                     raise StackError(f"{job.name} failed with status {status}{job.log_end()}")
+
+    def _compare(self, gate: Process) -> None:
+        try:
+            self._run_all([gate])
+        except StackError as failure:
+            private = self.folder / "rabbitmq"
+            way_out = (
+                f"Or begin with a fresh broker: delete {private}"
+                if private.exists()
+                else f"Unless {MANAGEMENT} is set, nothing is compared"
+            )
+            raise StackError(
+                f"{failure}\nThe broker is not as documented: no service was started. {way_out}."
+            ) from None
 
     def _start_services(self, steps: Steps, wiring: Wiring) -> None:
         step = steps.begin("Four services: starting")

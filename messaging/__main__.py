@@ -29,14 +29,15 @@ app.add_typer(topology_app, name="topology")
 
 
 @app.command()
-def migrate(service: Annotated[str, typer.Argument(help="Its package, for example payment.")]) -> None:
-    """Bring a service's database, <SERVICE>_DATABASE_URL, to its newest schema."""
-    variable = f"{service.upper()}_DATABASE_URL"
-    url = os.environ.get(variable)
-    if not url:
-        raise typer.BadParameter(f"{variable} is not set", param_hint=variable)
-    migrations.migrate(service, url)
-    typer.echo(f"{service}: database is at its newest schema")
+def migrate(services: Annotated[list[str], typer.Argument(help="Their packages, for example payment.")]) -> None:
+    """Bring services' databases, <SERVICE>_DATABASE_URL, to their newest schema."""
+    for service in services:
+        variable = f"{service.upper()}_DATABASE_URL"
+        url = os.environ.get(variable)
+        if not url:
+            raise typer.BadParameter(f"{variable} is not set", param_hint=variable)
+        migrations.migrate(service, url)
+        typer.echo(f"{service}: database is at its newest schema")
 
 
 @app.command()
@@ -61,7 +62,7 @@ def verify(  # noqa: PLR0913 - each is an option of the command line
         return verification.compare(wanted, live, consumers)
 
     try:
-        drifts = asyncio.run(verification.until_clean(look, wait))
+        drifts = asyncio.run(verification.until_clean(look, wait, verification.STARTING if before_services else 0.0))
     except ManagementUnavailable as failure:
         Console(stderr=True).print(f"the management API: {failure}", style="red", highlight=False)
         raise typer.Exit(2) from None

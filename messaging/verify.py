@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from messaging.management import Live, LiveObject
+from messaging.management import Live, LiveObject, ManagementUnavailable
 from messaging.topology import Topology
 
 Kind = Literal["missing", "extra", "different"]
@@ -22,9 +22,15 @@ What = Literal["exchange", "queue", "binding", "consumer", "policy"]
 POLL_SECONDS = 0.5
 HEARD_OF = 10.0
 """Seconds in which the management API surely hears of a consumer that came or went: two of its five-second beats."""
+STARTING = 20.0
+"""Seconds in which the management API surely answers, once the broker takes connections."""
 
 _HARMLESS_POLICIES = frozenset({"ha-mode", "ha-params", "ha-sync-mode", "queue-leader-locator", "queue-master-locator"})
 """What a policy may set without changing what becomes of a message."""
+WAY_OUT = (
+    "`topology plan` says what `topology apply --migrate` would mend; what is extra on the broker is "
+    "to be deleted there. If the document is what is wrong, write it anew: ./run asyncapi."
+)
 _COLOURS = {"missing": "red", "extra": "yellow", "different": "magenta"}
 
 
@@ -110,17 +116,26 @@ def _who(connection: str) -> str:
     return f"connection {connection}" if connection else "somebody"
 
 
-async def until_clean(look: Callable[[], Awaitable[Sequence[Drift]]], patience: float) -> Sequence[Drift]:
+async def until_clean(
+    look: Callable[[], Awaitable[Sequence[Drift]]], patience: float, silence: float = 0.0
+) -> Sequence[Drift]:
     """Look again and again until nothing drifts or patience, in seconds, is over; returns what was seen last.
 
-    A drift of consumers is believed only when the management API can have heard of them.
+    A drift of consumers is believed only when the management API can have heard of them. Raises ManagementUnavailable
+    if it does not answer for so many seconds of silence.
     """
     begun = time.monotonic()
     while True:
-        drifts = await look()
-        enough = max(patience, HEARD_OF if any(drift.what == "consumer" for drift in drifts) else 0.0)
-        if not drifts or time.monotonic() - begun >= enough:
-            return drifts
+        waited = time.monotonic() - begun
+        try:
+            drifts = await look()
+        except ManagementUnavailable:
+            if waited >= max(patience, silence):
+                raise
+        else:
+            enough = max(patience, HEARD_OF if any(drift.what == "consumer" for drift in drifts) else 0.0)
+            if not drifts or waited >= enough:
+                return drifts
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -141,3 +156,4 @@ def report(drifts: Sequence[Drift], wanted: Topology, console: Console) -> None:
     for drift in drifts:
         table.add_row(f"[{_COLOURS[drift.kind]}]{drift.kind}[/]", drift.what, escape(drift.name), escape(drift.detail))
     console.print(table, highlight=False)
+    console.print(WAY_OUT, highlight=False)
