@@ -1,4 +1,4 @@
-"""The document as one page of HTML and one picture: without scripts, without anything from elsewhere.
+"""The document as one page of HTML and one picture: readable without scripts, without anything from elsewhere.
 
 What they say is in templates/, how it is gathered in `reference`, how the picture is laid out in `picture`.
 """
@@ -25,6 +25,7 @@ PICTURE = DOCUMENT.with_name("topology.svg")
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CODE = re.compile(r"`([^`]+)`")
+_BREAKS = re.compile(r"(?<=[._])(?=\w)")
 _PARAGRAPHS = re.compile(r"\n\s*\n")
 
 
@@ -33,13 +34,15 @@ def to_html(document: Mapping[str, Any]) -> str:
     reference = Reference(document)
     made = _environment(reference)
     style = Markup(_text("page.css") + _text("topology.css"))  # noqa: S704 - our own files
+    script = Markup(_text("search.js"))  # noqa: S704 - our own file
     html = made.get_template("page.html").render(
         info=document["info"],
         servers=document["servers"],
         security=document["components"]["securitySchemes"],
         reference=reference,
         style=style,
-        policy=policy([style]),
+        script=script,
+        policy=policy([style], [script]),
         topology=Markup(_svg(made, reference, page="", standalone=False)),  # noqa: S704 - escaped by its template
     )
     return html.strip() + "\n"
@@ -71,6 +74,7 @@ def _environment(reference: Reference) -> Environment:
     filters: dict[str, Callable[[str], Markup]] = {
         "prose": lambda text: _prose(text, reference),
         "code": lambda text: _code(text, reference),
+        "breakable": _breakable,
     }
     made.filters |= filters
     given: Json = {"anchor": anchor, "in_words": in_words, "number": "{:g}".format}
@@ -94,9 +98,14 @@ def _code(text: str, reference: Reference) -> Markup:
 
 
 def _linked(name: str, reference: Reference) -> Markup:
-    code = Markup("<code>{}</code>").format(name)
+    code = Markup("<code>{}</code>").format(_breakable(name))
     target = reference.anchors.get(name)
     return Markup('<a href="#{}">{}</a>').format(target, code) if target else code
+
+
+def _breakable(name: str) -> Markup:
+    """A long name, which a narrow column breaks between its words only."""
+    return Markup("<wbr>").join(_BREAKS.split(name))
 
 
 def _text(name: str) -> str:

@@ -42,6 +42,11 @@ class Box:
         return self.y + self.height / 2
 
     @property
+    def text_y(self) -> float:
+        """Where its label stands: in the middle, of a tall box at the top, where it is seen first."""
+        return self.y + min(self.height / 2, _BOX) + 4
+
+    @property
     def right(self) -> float:
         """Where it ends."""
         return self.x + self.width
@@ -103,7 +108,7 @@ def picture(reference: Reference) -> Picture:
     drawn.arrows += (Arrow("flow", ((box.right, box.middle), (bar.x, box.middle))) for box in events)
     for box in queues:
         parked = dead_letter_queue(box.label)
-        ending = dead_letter_queue("…")
+        ending = dead_letter_queue("")
         tray = Box("dead", ending, anchor("queue", parked), f"{parked}: dead letters", parked_x, box.y, _DEAD_LETTERS)
         drawn.boxes.append(tray)
         drawn.arrows += (

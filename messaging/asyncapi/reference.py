@@ -20,6 +20,12 @@ KINDS = {
     "unrouted": "Unrouted events",
 }
 """What queues are for, in the order in which a reader meets them."""
+_ONE = {
+    "work": "work queue",
+    "retry": "retry queue",
+    "dead-letter": "dead-letter queue",
+    "unrouted": "queue of unrouted events",
+}
 
 
 def anchor(kind: str, name: str) -> str:
@@ -110,12 +116,18 @@ class QueuePage:
     receive: Receive | None
     parks_for: Receive | None
 
+    @property
+    def kind(self) -> str:
+        """What it is, in words."""
+        return _ONE[self.queue.kind]
+
 
 @dataclass(frozen=True)
 class ExchangePage:
-    """An exchange with the bindings that lead out of it."""
+    """An exchange with the bindings that lead out of it; `kind` in words."""
 
     exchange: Exchange
+    kind: str
     description: str
     bindings: tuple[Binding, ...]
 
@@ -191,7 +203,8 @@ class Reference:
 
     @cached_property
     def exchanges(self) -> tuple[ExchangePage, ...]:
-        """The exchanges."""
+        """The exchanges; tiers last, by their delay."""
+        delays = {queue.name: _ttl(queue) for queue in self.topology.queues if queue.kind == "retry"}
         said = {
             channel["bindings"]["amqp"]["exchange"]["name"]: channel["description"]
             for channel in self._channels.values()
@@ -201,10 +214,11 @@ class Reference:
         return tuple(
             ExchangePage(
                 exchange,
+                "retry exchange" if exchange.name in delays else "exchange",
                 said[exchange.name],
                 tuple(each for each in self.topology.bindings if each.exchange == exchange.name),
             )
-            for exchange in self.topology.exchanges
+            for exchange in sorted(self.topology.exchanges, key=lambda each: (delays.get(each.name, 0), each.name))
         )
 
     @cached_property
