@@ -3,12 +3,10 @@
 It is a process of its own, so that no other command of `./run` pays for these imports or breaks with a service.
 """
 
+from importlib import import_module
 from pathlib import Path
 
-import inventory.app
-import order_api.app
-import payment.app
-import shipping.app
+from devstack import services
 from devstack.paths import CHECKOUT
 from messaging.asyncapi.generate import generate
 from messaging.asyncapi.page import PAGE, PICTURE, to_html, to_svg
@@ -16,12 +14,7 @@ from messaging.asyncapi.reading import DOCUMENT
 from messaging.asyncapi.render import to_json, to_yaml
 from messaging.service import Service
 
-SERVICES: tuple[Service, ...] = (
-    order_api.app.service,
-    payment.app.service,
-    inventory.app.service,
-    shipping.app.service,
-)
+SERVICES: tuple[Service, ...] = tuple(import_module(f"{name}.app").service for name in services.SERVICES)
 
 
 def documents() -> dict[Path, str]:

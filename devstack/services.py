@@ -14,6 +14,7 @@ HOST = "127.0.0.1"
 API = "order_api"
 CONSUMERS = ("payment", "inventory", "shipping")
 SERVICES = (API, *CONSUMERS)
+"""Every service, by its package: what is started, documented and checked."""
 SEEDED = (API, "inventory")
 
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-SERVICES = ("order_api", "payment", "inventory", "shipping")
+from devstack.services import SERVICES
+
 SHIPPED = ("contracts", "messaging", *SERVICES, "operations")
 """Packages that run in production; one that is not there yet has nothing to break."""
 TREE = (*SHIPPED, "devstack", "benchmarks", "tests")

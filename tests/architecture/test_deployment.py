@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.architecture.rules import ROOT, SERVICES
+from devstack.services import SERVICES
+from tests.architecture.rules import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
 WITHOUT_TEST_SUPPORT = shutil.ignore_patterns("__pycache__", "testing.py")

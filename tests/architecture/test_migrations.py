@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
 
 import pytest
 from alembic import command
@@ -9,22 +10,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Column, Connection, Integer, MetaData, inspect, text
 
-import inventory.models
-import order_api.models
-import payment.models
-import shipping.models
+from devstack.services import SERVICES
 from messaging.database import Database
 from messaging.migrations import config
-from tests.architecture.rules import SERVICES
 
 pytestmark = pytest.mark.database
 
-METADATA: Mapping[str, MetaData] = {
-    "order_api": order_api.models.Model.metadata,
-    "payment": payment.models.Model.metadata,
-    "inventory": inventory.models.Model.metadata,
-    "shipping": shipping.models.Model.metadata,
-}
+METADATA: Mapping[str, MetaData] = {service: import_module(f"{service}.models").Model.metadata for service in SERVICES}
 
 CONSTRAINTS = text("""
     SELECT conrelid::regclass || '.' || conname || ': ' || pg_get_constraintdef(oid) FROM pg_constraint

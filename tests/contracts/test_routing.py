@@ -5,14 +5,10 @@ from pathlib import Path
 import pytest
 
 from contracts import EVENTS, PRODUCERS
-from inventory.app import service as inventory
+from devstack.document import SERVICES
 from messaging.service import Service
 from messaging.topology import queue_name
-from order_api.app import service as order_api
-from payment.app import service as payment
-from shipping.app import service as shipping
 
-SERVICES = (order_api, payment, inventory, shipping)
 of_every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 
 _LINES = Path(__file__).with_name("events.md").read_text(encoding="utf-8").splitlines()
