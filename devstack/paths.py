@@ -1,4 +1,4 @@
-"""Where things are. All that `./run` makes is below `.stack/`, apart from the virtual environment in `.venv`.
+"""Where things are. All that `./run` makes is below `.stack/`, apart from `.venv` and `order_api/assets`.
 
 ORDERS_STATE_FOLDER names another place for what a stack keeps while it runs, so that stacks of one checkout stay apart.
 """

@@ -31,7 +31,15 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
     """Make the REST application around the service: its lifespan starts and stops the service's broker."""
     catalogue = Catalogue(service.database, settings.catalogue_interval)
     service.worker("catalogue", catalogue.keep_fresh)
-    api = OrderApi(title="Orders", version="1", description=DESCRIPTION, openapi_tags=TAGS, lifespan=service.lifespan)
+    api = OrderApi(
+        title="Orders",
+        version="1",
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=service.lifespan,
+        docs_url=None,  # routes.docs has pages of its own
+        redoc_url=None,
+    )
     api.state.shop = Shop(service, catalogue, settings.patience)
     api.add_middleware(BodyLimit, limit=settings.body_limit)
     problems.install(api)

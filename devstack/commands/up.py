@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from devstack.commands.assets import assets_in_background
 from devstack.commands.down import UP_LOCK
 from devstack.endpoints import print_addresses, read_endpoints
 from devstack.errors import StackError
@@ -33,13 +34,18 @@ def up(
     if detach:
         _detach(console)
         return
-    with held(UP_LOCK, busy="the stack is up already"), Stack(_FOLDER) as stack:
+    with (
+        held(UP_LOCK, busy="the stack is up already"),
+        Stack(_FOLDER) as stack,
+        assets_in_background(console) as tell_of_assets,
+    ):
         ENDPOINTS.unlink(missing_ok=True)
         with Steps(console) as steps:
             endpoints = stack.start(steps)
         endpoints.write()
         try:
             print_addresses(endpoints, console)
+            tell_of_assets()
             console.print(f"These are in {ENDPOINTS} too. Place an order: ./run order MUG-01\n")
             stack.watch(Tail(stack.logs, console).print_new)
         finally:

@@ -1,7 +1,7 @@
 """The REST routes."""
 
-from order_api.routes import asyncapi, orders, products
+from order_api.routes import asyncapi, docs, orders, products
 
-ROUTERS = (orders.router, products.router, asyncapi.router)
+ROUTERS = (orders.router, products.router, asyncapi.router, docs.router)
 
 __all__ = ["ROUTERS"]

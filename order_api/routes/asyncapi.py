@@ -48,7 +48,7 @@ def _answers(media_type: str) -> dict[int | str, dict[str, Any]]:
     responses=_answers(HTML),
 )
 def asyncapi_page(if_none_match: IfNoneMatch) -> Response:
-    """Every event, service, queue and exchange on one page without scripts."""
+    """Every event, service, queue and exchange on one page, which needs no scripts."""
     page = _published("index.html")
     headers = {"Content-Security-Policy": policy_of(page.decode()), "X-Content-Type-Options": "nosniff"}
     return _answer(page, HTML, if_none_match, headers)

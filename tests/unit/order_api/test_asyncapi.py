@@ -31,7 +31,7 @@ async def test_the_committed_file_is_served_once(client: httpx2.AsyncClient, pat
 
 
 async def test_the_page_has_its_policy(client: httpx2.AsyncClient) -> None:
-    """No script runs and nothing is loaded."""
+    """Nothing runs but what stands in it, and nothing is loaded."""
     page = await client.get("/asyncapi")
     assert page.headers["content-security-policy"] == policy_of(page.text)
     assert page.headers["x-content-type-options"] == "nosniff"
