@@ -87,7 +87,7 @@ async def test_the_set_up_job_fails_while_the_broker_drifts(drifted: Drifted) ->
     await drifted.mend()
     passed = await set_up(drifted)
     assert passed.returncode == 0, passed.stdout + passed.stderr
-    assert [f"{service}: database is at its newest schema" in passed.stdout for service in SERVICES] == [True] * 4
+    assert all(f"{service}: database is at its newest schema" in passed.stdout for service in SERVICES)
     assert "the broker holds what the document says" in passed.stdout
 
 

@@ -88,6 +88,8 @@ def first_cells(section: str) -> list[str]:
 
 
 README = Page(ROOT / "README.md")
+TUTORIAL = Page(ROOT / "docs" / "howto" / "add-a-service.md")
+"""Its blocks are steps, taken in order by a test of its own."""
 PAGES = [
     Page(path)
     for path in sorted(

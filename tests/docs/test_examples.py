@@ -24,9 +24,9 @@ from messaging.database import Database
 from messaging.service import Service
 from messaging.settings import ServiceSettings
 from messaging.testing import envelope
-from tests.docs.markdown import PAGES, README, Block
+from tests.docs.markdown import PAGES, README, TUTORIAL, Block
 
-BLOCKS = [block for page in PAGES for block in page.blocks("python")]
+BLOCKS = [block for page in PAGES if page.path != TUTORIAL.path for block in page.blocks("python")]
 TESTS = [block for block in BLOCKS if re.search(r"^(async )?def test_", block.text, re.MULTILINE)]
 ADDITIONS = [block for block in BLOCKS if block not in TESTS]
 
