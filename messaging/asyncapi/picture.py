@@ -179,8 +179,8 @@ def _retries(drawn: Picture, reference: Reference, x: float, bottom: float) -> N
     frame = Box(
         "retry",
         "retry tiers: exchange and queue",
-        "queues",
-        "Retry tiers",
+        anchor("queues", "retry"),
+        "retry tiers: exchange and queue",
         left,
         y,
         WIDTH - _MARGIN - left,

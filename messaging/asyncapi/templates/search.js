@@ -26,7 +26,7 @@ function link({ id, name, kind }) {
   const item = document.createElement("li");
   const made = item.appendChild(document.createElement("a"));
   made.href = `#${encodeURIComponent(id)}`;
-  made.append(name);
+  for (const part of name.split(/(?<=[._])/)) made.append(part, document.createElement("wbr"));
   const what = made.appendChild(document.createElement("span"));
   what.className = "muted";
   what.append(` ${kind}`);
