@@ -10,6 +10,7 @@ from rich.console import Console
 from devstack.commands.assets import assets
 from devstack.commands.asyncapi import asyncapi
 from devstack.commands.check import check
+from devstack.commands.contracts import contracts
 from devstack.commands.demo import demo
 from devstack.commands.down import down
 from devstack.commands.lock import lock
@@ -37,6 +38,7 @@ app.command()(order)
 app.command()(check)
 app.command()(asyncapi)
 app.command()(assets)
+app.command(context_settings={**PASSES_ON, "help_option_names": []})(contracts)
 app.command(context_settings=PASSES_ON)(verify)
 app.command(context_settings=PASSES_ON)(topology)
 app.command()(lock)
