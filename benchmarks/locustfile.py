@@ -5,16 +5,22 @@ On a terminal:     locust -f benchmarks/locustfile.py --host http://127.0.0.1:80
 
 `--csv`, `--html` or `--json-file` keep the results. "order to final" is the time from the POST until the order was seen
 in a final state, in milliseconds, to within POLL_INTERVAL; an order that takes longer than PATIENCE is a failure.
-Install locust from requirements/load.txt.
+Install locust from requirements/load.txt. API_KEY holds the key of a client; without it, the one of the stack that
+`./run up` keeps running is taken.
 """
 
 # ruff: noqa: INP001, S311 - locust loads it by path; what customers order need not be secret
 
+import json
+import os
 import random
 import time
+from pathlib import Path
 
 from locust import HttpUser, between, task
 
+ENDPOINTS = Path(__file__).parents[1] / ".stack" / "endpoints.json"
+KEY = os.environ.get("API_KEY") or json.loads(ENDPOINTS.read_text())["api_keys"]["client"]
 FINAL = {"ready", "rejected", "cancelled"}
 POLL_INTERVAL = 0.1
 PATIENCE = 30.0
@@ -29,6 +35,7 @@ class Customer(HttpUser):
     wait_time = between(0.0, 0.2)
 
     def on_start(self) -> None:
+        self.client.headers["Authorization"] = f"Bearer {KEY}"
         products = self.client.get("/products").json()
         self.skus = [product["sku"] for product in products if product["currency"] == "EUR"]
 

@@ -13,6 +13,7 @@ from devstack.commands.check import check
 from devstack.commands.contracts import contracts
 from devstack.commands.demo import demo
 from devstack.commands.down import down
+from devstack.commands.keys import keys
 from devstack.commands.lock import lock
 from devstack.commands.order import order
 from devstack.commands.test import test
@@ -35,6 +36,7 @@ app.command(context_settings=PASSES_ON)(test)
 app.command()(up)
 app.command()(down)
 app.command()(order)
+app.command(context_settings={**PASSES_ON, "help_option_names": []})(keys)
 app.command()(check)
 app.command()(asyncapi)
 app.command()(assets)

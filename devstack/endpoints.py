@@ -18,6 +18,8 @@ class Endpoints:
     amqp: str
     rabbitmq_management: str | None
     databases: dict[str, str]
+    api_keys: dict[str, str]
+    """`client` places and reads orders, `operator` may do everything."""
 
     def write(self, path: Path = ENDPOINTS) -> None:
         """Write them, whole or not at all."""
@@ -38,13 +40,15 @@ def read_endpoints(path: Path = ENDPOINTS) -> Endpoints:
 
 
 def print_addresses(endpoints: Endpoints, console: Console) -> None:
-    """Print what a person may want to open. Passwords are shown: the servers are private and on 127.0.0.1."""
+    """Print what a person may want to open. Passwords and keys are shown: the servers are private and on 127.0.0.1."""
     rows = {
         "API": endpoints.api,
         "API documentation": f"{endpoints.api}/docs",
         "AsyncAPI": f"{endpoints.api}/asyncapi",
         "AMQP": endpoints.amqp,
         "RabbitMQ management": endpoints.rabbitmq_management or "not given",
+        "API key, client": endpoints.api_keys["client"],
+        "API key, operator": endpoints.api_keys["operator"],
         **{f"Database of {service}": url for service, url in endpoints.databases.items()},
     }
     for name, url in rows.items():

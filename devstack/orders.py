@@ -44,16 +44,19 @@ def order_body(sku: str = "MUG-01", quantity: int = 1, *, token: str = "tok_ok",
     }
 
 
-def as_curl(api: str, body: dict[str, Any]) -> str:
+def as_curl(api: str, key: str, body: dict[str, Any]) -> str:
     """Return the command line that places the same order."""
-    return f"curl -sS -X POST {api}/orders -H 'Content-Type: application/json' \\\n  -d {shlex.quote(json.dumps(body))}"
+    return (
+        f"curl -sS -X POST {api}/orders -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\\n"
+        f"  -d {shlex.quote(json.dumps(body))}"
+    )
 
 
 class OrderApi:
     """A client of one running API."""
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx2.Client(base_url=url, timeout=15)
+    def __init__(self, url: str, key: str) -> None:
+        self._http = httpx2.Client(base_url=url, timeout=15, headers={"Authorization": f"Bearer {key}"})
 
     def close(self) -> None:
         self._http.close()

@@ -3,18 +3,21 @@
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from devstack.paths import CHECKOUT
 from devstack.process import Process
 from devstack.spawning import Program
+from order_api.callers import new_token
 
 HOST = "127.0.0.1"
 API = "order_api"
 CONSUMERS = ("payment", "inventory", "shipping")
 SERVICES = (API, *CONSUMERS)
 """Every service, by its package: what is started, documented and checked."""
+_STOPPING = ("--timeout-graceful-shutdown", "10")
+"""Seconds for the requests in progress when the process is asked to end."""
 SEEDED = (API, "inventory")
 
 
@@ -26,6 +29,8 @@ class Wiring:
     databases: Mapping[str, str]
     http_ports: Mapping[str, int]
     extra: Mapping[str, str]
+    api_keys: Mapping[str, str] = field(default_factory=lambda: {"client": new_token(), "operator": new_token()})
+    """Keys of the order API, new at each start."""
 
     def environment(self, service: str) -> dict[str, str]:
         """Return the environment of one service. It learns no other service's database."""
@@ -45,7 +50,7 @@ def service_process(service: str, wiring: Wiring, logs: Path) -> Process:
     """Return the process of a service, not started. It is ready when GET /readyz answers 200."""
     if service == API:
         port = str(wiring.http_ports[API])
-        command = ["uvicorn", "order_api.app:api", "--host", HOST, "--port", port, "--no-access-log"]
+        command = ["uvicorn", "order_api.app:api", "--host", HOST, "--port", port, "--no-access-log", *_STOPPING]
     else:
         command = ["faststream", "run", f"{service}.app:app"]
     return _python(service, command, wiring.environment(service), logs)
@@ -76,7 +81,10 @@ def migration_job(service: str, wiring: Wiring, logs: Path) -> Process:
 
 def seed_job(service: str, wiring: Wiring, logs: Path) -> Process:
     """Return the job that loads a service's products or stock; harmless when repeated."""
-    return _python(f"{service}.seed", [f"{service}.seed"], wiring.environment(service), logs)
+    environment = wiring.environment(service)
+    if service == API:
+        environment |= {f"ORDER_API_DEVELOPMENT_{who.upper()}_KEY": key for who, key in wiring.api_keys.items()}
+    return _python(f"{service}.seed", [f"{service}.seed"], environment, logs)
 
 
 def _python(name: str, module: list[str], environment: Mapping[str, str], logs: Path) -> Process:

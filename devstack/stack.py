@@ -84,7 +84,7 @@ class Stack:
                 self._compare(services.gate_job(wiring, broker.management_url, self.logs))
         self._start_services(steps, wiring)
         api = f"http://{HOST}:{wiring.http_ports[services.API]}"
-        return Endpoints(api, broker.amqp_url, broker.management_url, dict(wiring.databases))
+        return Endpoints(api, broker.amqp_url, broker.management_url, dict(wiring.databases), dict(wiring.api_keys))
 
     @property
     def logs(self) -> Path:

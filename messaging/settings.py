@@ -1,11 +1,16 @@
 """What every service can be told by its environment; each service gives the prefix."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
+from sqlalchemy.engine import make_url
 
 from messaging.topology import DEFAULT_TIERS, Delay
+
+KNOWN_PASSWORDS = frozenset({"guest", "orders", "postgres", "password", "secret", "changeme"})
+"""RabbitMQ's own, compose.yml's, and what people type first."""
 
 
 class ServiceSettings(BaseSettings):
@@ -20,6 +25,9 @@ class ServiceSettings(BaseSettings):
     """The service's own PostgreSQL database, `postgresql://user:password@host:port/name`.
 
     Starting without it is an error."""
+
+    production: bool = False
+    """Whether a start with a secret that others know is refused."""
 
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=0, ge=0, le=65535)
@@ -49,6 +57,20 @@ class ServiceSettings(BaseSettings):
     """How long sent outbox rows and inbox rows are kept."""
     shutdown_timeout: float = Field(default=10.0, gt=0)
     """How long a stop waits for messages in flight."""
+
+    def weak_secrets(self) -> Iterable[str]:
+        """Yield what is wrong with the secrets that were given, never the secrets."""
+        for name, url in (("amqp_url", self.amqp_url), ("database_url", self.database_url)):
+            password = make_url(url.get_secret_value()).password if url.get_secret_value() else None
+            if not password or password in KNOWN_PASSWORDS:
+                yield f"{name} has no password, or one that everybody knows"
+
+    @model_validator(mode="after")
+    def _refuse_weak_secrets(self) -> Self:
+        if self.production and (weak := list(self.weak_secrets())):
+            msg = f"not in production: {'; '.join(weak)}"
+            raise ValueError(msg)
+        return self
 
     @field_validator("retry_tiers", mode="before")
     @classmethod

@@ -5,14 +5,20 @@ from fastapi import FastAPI
 from contracts import OrderCancelRequested, OrderCreated, StockReceived
 from messaging.service import Service
 from order_api import handlers, problems
-from order_api.body_limit import BodyLimit
+from order_api.authentication import Authentication
 from order_api.catalogue import Catalogue
 from order_api.deadlines import Deadlines
+from order_api.idempotency import keep_pruned
+from order_api.keys import KeyRing
+from order_api.live import Live
 from order_api.models import Order
 from order_api.openapi import DESCRIPTION, TAGS, OrderApi
+from order_api.pressure import Pressure
+from order_api.request_limits import RequestLimits
 from order_api.routes import ROUTERS
 from order_api.settings import Settings
 from order_api.shop import Shop
+from order_api.stopping import ending_well
 
 
 def build(settings: Settings) -> Service:
@@ -24,24 +30,38 @@ def build(settings: Settings) -> Service:
     service.publishes(OrderCreated, OrderCancelRequested, StockReceived)
     deadlines = Deadlines(service.execute, settings.patience, settings.deadline_interval)
     service.worker("deadlines", deadlines.watch)
+    service.worker("idempotency", lambda: keep_pruned(service.execute, settings.answers_kept))
     return service
+
+
+def open_shop(service: Service, settings: Settings) -> Shop:
+    """Make what the routes speak to."""
+    pressure = Pressure(service.database, settings.most_waiting, settings.most_unsent, settings.pressure_interval)
+    catalogue = Catalogue(service.database, settings.catalogue_interval)
+    return Shop(service, catalogue, settings.patience, pressure, Live(service.database, settings.live_interval))
 
 
 def create_api(service: Service, settings: Settings) -> FastAPI:
     """Make the REST application around the service: its lifespan starts and stops the service's broker."""
-    catalogue = Catalogue(service.database, settings.catalogue_interval)
-    service.worker("catalogue", catalogue.keep_fresh)
+    shop, keys = open_shop(service, settings), KeyRing(service.database, settings.key_interval)
+    service.worker("catalogue", shop.catalogue.keep_fresh)
+    service.worker("pressure", shop.pressure.watch)
+    service.worker("live", shop.live.watch)
+    service.worker("keys", keys.keep_fresh)
+    lifespan = ending_well(service.lifespan, shop.live.close)
     api = OrderApi(
         title="Orders",
         version="1",
         description=DESCRIPTION,
         openapi_tags=TAGS,
-        lifespan=service.lifespan,
+        lifespan=lifespan,
         docs_url=None,  # routes.docs has pages of its own
         redoc_url=None,
     )
-    api.state.shop = Shop(service, catalogue, settings.patience)
-    api.add_middleware(BodyLimit, limit=settings.body_limit)
+    api.state.shop = shop
+    api.state.heartbeat = settings.heartbeat
+    api.add_middleware(RequestLimits, body=settings.body_limit)
+    api.add_middleware(Authentication, keys=keys, open_paths=settings.open_paths, rate=settings.rate_limit)
     problems.install(api)
     for routes in ROUTERS:
         api.include_router(routes)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, Text, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, DateTime, Identity, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Relationship, SQLModel
@@ -15,10 +15,14 @@ from messaging.order_row import OrderRow
 from messaging.outcome import Again
 from messaging.tables import attach
 from order_api import domain
+from order_api.callers import Caller
 from order_api.domain import GIVES_REASON, Patience, Status, contradictory, status_of
 
 TOLD = {"amount", "carrier", "payment_id", "reason", "shortages", "tracking_number"}
 """What a timeline tells of an event: no personal data, and nothing that the order itself shows."""
+
+DEADLINES = "deadlines"
+"""The actor where patience is over."""
 
 Moment = DateTime(timezone=True)
 _STATUSES = ", ".join(f"'{status}'" for status in Status)
@@ -29,9 +33,13 @@ class Model(SQLModel, registry=registry()):
 
 
 class Fact(Model, table=True):
-    """Something that is known about an order. Written once, never changed."""
+    """Something that happened to an order: who said it, and what the order's status was before and after.
+
+    Written once; a trigger refuses every change, so that this is the order's audit, too. It holds no personal data.
+    """
 
     __tablename__: ClassVar[Any] = "facts"
+    __mapper_args__: ClassVar[Any] = {"eager_defaults": False}  # nobody who writes a fact asks for its position
 
     order_id: UUID = Field(primary_key=True, foreign_key="orders.order_id")
     name: str = Field(primary_key=True, sa_type=Text)
@@ -40,6 +48,19 @@ class Fact(Model, table=True):
     occurred_at: datetime = Field(sa_type=Moment)  # pyright: ignore[reportArgumentType] - an instance serves, too
     recorded_at: datetime = Field(sa_type=Moment)  # pyright: ignore[reportArgumentType]
     detail: dict[str, Any] = Field(sa_type=JSONB)
+    actor: str = Field(sa_type=Text)
+    """The service that said it; for what was asked for here, the client and its key, or `deadlines`."""
+    status_before: str | None = Field(default=None, sa_type=Text)
+    """None for the creation."""
+    status_after: str = Field(sa_type=Text)
+    position: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), nullable=False))
+    """Rises in the order in which an order's facts were recorded, since that happens under its row's lock."""
+
+
+def position(fact: Fact) -> int:
+    """Where a stored fact stands; every stored one has a position."""
+    assert fact.position is not None  # noqa: S101 - the column has no NULL
+    return fact.position
 
 
 class Order(OrderRow, Model, table=True):
@@ -49,9 +70,15 @@ class Order(OrderRow, Model, table=True):
     __table_args__ = (
         CheckConstraint(f"state IN ({_STATUSES})", name="state_known"),
         Index("orders_watched", "next_deadline", postgresql_where=text("next_deadline IS NOT NULL")),
+        Index("orders_newest", "created_at", "order_id"),
+        Index("orders_of_client", "client_id", "created_at", "order_id"),
+        Index("orders_of_customer", "client_id", "customer_id", "created_at", "order_id"),
     )
 
+    client_id: str = Field(sa_type=Text)
+    """Whose API key it was placed with; no other client sees it."""
     customer_id: str = Field(sa_type=Text)
+    """That client's own reference."""
     currency: str = Field(sa_type=Text)
     total: int = Field(sa_type=BigInteger)
     """In minor units of the currency."""
@@ -68,10 +95,11 @@ class Order(OrderRow, Model, table=True):
     facts: list[Fact] = Relationship(sa_relationship_kwargs={"lazy": "selectin"})
 
     @classmethod
-    def of(cls, event: OrderCreated, next_deadline: datetime | None = None) -> "Order":
+    def of(cls, event: OrderCreated, placed_by: Caller, next_deadline: datetime | None = None) -> "Order":
         """Make the row of a new order, which has said that it was created."""
-        return cls(
+        order = cls(
             order_id=event.order_id,
+            client_id=placed_by.client_id,
             state=Status.PENDING,
             said={event.name: event.model_dump(mode="json")},
             anomalies=[],  # given, since Pydantic inspects a default_factory at every call, which is slow
@@ -83,6 +111,8 @@ class Order(OrderRow, Model, table=True):
             updated_at=event.occurred_at,
             next_deadline=next_deadline,
         )
+        order.facts.append(order._fact(event, placed_by.actor, None, Status.PENDING))
+        return order
 
     @property
     def status(self) -> Status:
@@ -105,12 +135,13 @@ class Order(OrderRow, Model, table=True):
         body = self.said.get(OrderCancelRequested.name)
         return None if body is None else OrderCancelRequested.model_validate(body, strict=False)
 
-    def request_cancel(self, reason: CancelReason) -> OrderCancelRequested | None:
+    def request_cancel(self, reason: CancelReason, actor: str) -> OrderCancelRequested | None:
         """Remember that it is to be cancelled. Return what is to be said, None if it was said or comes too late."""
         if self.status.final or self.cancel_requested is not None:
             return None
         event = OrderCancelRequested.about(self.order_id, reason=reason)
         self.said = {**self.said, event.name: event.model_dump(mode="json")}
+        self.facts.append(self._fact(event, actor, self.status, self.status))
         self.updated_at = event.occurred_at
         return event
 
@@ -123,7 +154,7 @@ class Order(OrderRow, Model, table=True):
         """
         exhausted = patience.exhausted(now, self.created_at, self.redrives)
         if exhausted is not None:
-            self.request_cancel(exhausted)
+            self.request_cancel(exhausted, DEADLINES)
         self.redrives += 1
         self.next_deadline = None if self.settled else patience.deadline(now, self.created_at, self.redrives)
         created = OrderCreated.model_validate(self.said[OrderCreated.name], strict=False)
@@ -141,29 +172,66 @@ class Order(OrderRow, Model, table=True):
         known = {**self.known}
         if event.name in known:
             return
-        known[event.name] = fact = Fact(
-            order_id=self.order_id,
-            name=event.name,
-            event_id=event.event_id,
-            occurred_at=event.occurred_at,
-            recorded_at=datetime.now(UTC),
-            detail=event.model_dump(mode="json", include=TOLD),
-        )
+        status = status_of({*known, event.name})
+        known[event.name] = fact = self._fact(event, event.name.partition(".")[0], self.status, status)
         self.facts.append(fact)
         if contradictory(known.keys()):
             note = {"event": event.name, "event_id": str(event.event_id), "state": self.state, "evidence": None}
             self.anomalies = [*self.anomalies, note]
-        status = status_of(known.keys())
         self.state = status
         self.reason = _reason(status, known)
         self.updated_at = fact.recorded_at
         if domain.settled(known.keys()):
             self.next_deadline = None
 
+    def _fact(self, event: OrderEvent, actor: str, before: Status | None, after: Status) -> Fact:
+        return Fact(
+            order_id=self.order_id,
+            name=event.name,
+            event_id=event.event_id,
+            occurred_at=event.occurred_at,
+            recorded_at=datetime.now(UTC),
+            detail=event.model_dump(mode="json", include=TOLD),
+            actor=actor,
+            status_before=before,
+            status_after=after,
+        )
+
 
 def _reason(status: Status, known: Mapping[str, Fact]) -> str | None:
     source = known.get(GIVES_REASON.get(status, ""))
     return None if source is None else source.detail.get("reason")
+
+
+class ApiKey(Model, table=True):
+    """A key of a client. The secret itself is known to nobody but the client."""
+
+    __tablename__: ClassVar[Any] = "api_keys"
+
+    prefix: str = Field(primary_key=True, sa_type=Text)
+    """The public part, by which a key is named."""
+    digest: bytes = Field(sa_type=LargeBinary)
+    """SHA-256 of the whole key. A key is random and long, so that a slow hash would protect it no better."""
+    client_id: str = Field(sa_type=Text)
+    scopes: list[str] = Field(sa_type=ARRAY(Text))  # pyright: ignore[reportArgumentType]
+    note: str = Field(default="", sa_type=Text)
+    created_at: datetime = Field(sa_type=Moment)  # pyright: ignore[reportArgumentType]
+    ends_at: datetime | None = Field(default=None, sa_type=Moment)  # pyright: ignore[reportArgumentType]
+    """From when on it opens nothing; None while it is good without end."""
+
+
+class Kept(Model, table=True):
+    """The answer to a request that had an idempotency key, for its repetitions."""
+
+    __tablename__: ClassVar[Any] = "idempotency_keys"
+    __table_args__ = (Index("idempotency_keys_old", "created_at"),)
+
+    client_id: str = Field(primary_key=True, sa_type=Text)
+    key: str = Field(primary_key=True, sa_type=Text)
+    fingerprint: bytes = Field(sa_type=LargeBinary)
+    """SHA-256 of what was asked."""
+    answer: dict[str, Any] = Field(sa_type=JSONB)
+    created_at: datetime = Field(sa_type=Moment)  # pyright: ignore[reportArgumentType]
 
 
 class Product(Model, table=True):

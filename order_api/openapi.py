@@ -25,6 +25,12 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ProblemDetails, "description": _DESCRIPTIONS[status]} for status in statuses}
 
 
+def idempotent() -> dict[str, Any]:
+    """Return the response header by which a repeated answer is known."""
+    schema = {"type": "string", "enum": ["true"]}
+    return {"Idempotent-Replayed": {"description": "The answer to an earlier request with this key.", "schema": schema}}
+
+
 class OrderApi(FastAPI):
     """FastAPI, documenting errors as `application/problem+json`."""
 
@@ -33,6 +39,8 @@ class OrderApi(FastAPI):
             document = super().openapi()
             for path in document["paths"].values():
                 for operation in path.values():
+                    if "security" in operation:
+                        operation["responses"] |= _refusals(document)
                     _mark_problems(operation["responses"])
         return super().openapi()
 
@@ -42,5 +50,17 @@ def _mark_problems(responses: dict[str, dict[str, Any]]) -> None:
         content = response.get("content", {})
         if status >= "400" and "application/json" in content:
             content[MEDIA_TYPE] = content.pop("application/json")
-        if status == "503":
+        if status in {"429", "503"}:
             response["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+        if status in {"401", "403"}:
+            response["headers"] = {"WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}}}
+
+
+def _refusals(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every request that needs a key can end with these."""
+    schema = {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}
+    assert ProblemDetails.__name__ in document["components"]["schemas"]  # noqa: S101 - some route has errors of its own
+    return {
+        str(status): {"description": _DESCRIPTIONS[status], "content": {"application/json": {"schema": schema}}}
+        for status in (401, 403, 429, 431)
+    }

@@ -18,17 +18,31 @@ RETRY_AFTER = 2
 """Seconds after which a client should try again while the database is away."""
 
 
+OVERLOADED_RETRY_AFTER = 5
+"""Seconds after which a client should try again while there is too much to do."""
+
+
 class Kind(Enum):
     """The problems that have a type of their own: (last part of the type, HTTP status, title)."""
 
     MALFORMED_BODY = "malformed-body", 400, "The body is not acceptable JSON"
+    UNAUTHENTICATED = "unauthenticated", 401, "An API key is needed"
+    FORBIDDEN = "forbidden", 403, "The API key does not allow this"
     UNKNOWN_ORDER = "unknown-order", 404, "There is no such order"
+    UNKNOWN_PRODUCT = "unknown-product", 404, "There is no such product"
     UNPUBLISHED = "unpublished", 404, "The document is not published here"
+    SLOW_BODY = "slow-body", 408, "The body did not come in time"
     NOT_CANCELLABLE = "not-cancellable", 409, "The order can no longer be cancelled"
+    REQUEST_IN_FLIGHT = "request-in-flight", 409, "A request with this idempotency key is in progress"
+    ANSWER_NOT_KEPT = "answer-not-kept", 409, "The answer under this idempotency key is no longer kept"
     BODY_TOO_LARGE = "body-too-large", 413, "The body is too large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The body must be application/json"
     INVALID_REQUEST = "invalid-request", 422, "The request is not valid"
     UNACCEPTABLE_ORDER = "unacceptable-order", 422, "The lines make no order"
+    KEY_REUSED = "idempotency-key-reused", 422, "The idempotency key was used for another request"
+    TOO_MANY_REQUESTS = "too-many-requests", 429, "Too many requests"
+    HEADERS_TOO_LARGE = "headers-too-large", 431, "The headers are too large"
+    OVERLOADED = "overloaded", 503, "The service accepts no more orders for a moment"
     UNAVAILABLE = "unavailable", 503, "The service cannot work for a moment"
 
     def __init__(self, slug: str, status: int, title: str) -> None:

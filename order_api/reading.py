@@ -30,6 +30,17 @@ async def reading(database: Database) -> AsyncGenerator[AsyncSession]:
         raise
 
 
+@asynccontextmanager
+async def snapshot(database: Database) -> AsyncGenerator[AsyncSession]:
+    """Open a session whose statements all see the same moment: a row, and the facts that its status follows from.
+
+    Raises DatabaseUnavailable when the database is away.
+    """
+    async with reading(database) as db:
+        await db.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        yield db
+
+
 async def answered(work: Coroutine[Any, Any, T]) -> T:
     """Return what `work` returns. Raises what it raises, or DatabaseUnavailable when it takes longer than DEADLINE.
 

@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from contracts import Address, OrderCancelRequested, OrderCreated
-from contracts.values import CurrencyCode, MinorUnits, Sku
+from contracts import Address, OrderCreated
+from contracts.values import CurrencyCode, MinorUnits, Quantity, Sku
 from order_api.domain import MAX_LINES, MAX_QUANTITY, Status
-from order_api.models import Order, Product
+from order_api.listing import Page
+from order_api.models import Fact, Order, Product
 
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
 """PostgreSQL stores no NUL, and no name or address has the others."""
@@ -149,18 +150,67 @@ class OrderView(BaseModel):
         )
 
 
+class OrderQuery(BaseModel):
+    """Which orders to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=100, description="Orders on a page.")] = 20
+    cursor: Annotated[str | None, Field(max_length=64, description="The `next_cursor` of the page before; opaque.")] = (
+        None
+    )
+    status: Annotated[list[Status], Field(description="Only orders with one of these statuses.")] = []
+    customer_id: Annotated[Name | None, Field(description="Only this customer's orders.")] = None
+    created_from: Annotated[AwareDatetime | None, Field(description="Only orders created then or later.")] = None
+    created_before: Annotated[AwareDatetime | None, Field(description="Only orders created before then.")] = None
+
+
+class OrderList(BaseModel):
+    """A page of orders, newest first."""
+
+    orders: list[OrderView]
+    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last.")]
+
+    @classmethod
+    def of(cls, page: Page) -> "OrderList":
+        """Show a page."""
+        return cls(
+            orders=[OrderView.of(order) for order in page.orders],
+            next_cursor=None if page.next is None else str(page.next),
+        )
+
+
 class Entry(BaseModel):
     """Something that happened to an order."""
 
     event: Annotated[str, Field(description="The event's name.", examples=["payment.authorized"])]
     occurred_at: Annotated[datetime, Field(description="When it happened, by the clock of the service that says so.")]
     recorded_at: Annotated[datetime, Field(description="When the order API heard of it.")]
+    actor: Annotated[str, Field(description="The service that said so, or who asked for it.", examples=["payment"])]
+    status_before: Annotated[Status | None, Field(description="The order's status until then; null at its creation.")]
+    status_after: Annotated[Status, Field(description="The order's status since then.")]
     detail: dict[str, Any]
 
     @classmethod
-    def said(cls, event: OrderCancelRequested, detail: dict[str, Any]) -> "Entry":
-        """Show what the order API itself said."""
-        return cls(event=event.name, occurred_at=event.occurred_at, recorded_at=event.occurred_at, detail=detail)
+    def of(cls, fact: Fact) -> "Entry":
+        """Show a fact."""
+        return cls(
+            event=fact.name,
+            occurred_at=fact.occurred_at,
+            recorded_at=fact.recorded_at,
+            actor=fact.actor,
+            status_before=None if fact.status_before is None else Status(fact.status_before),
+            status_after=Status(fact.status_after),
+            detail=fact.detail,
+        )
+
+
+class Anomaly(BaseModel):
+    """Something that should not have been said of an order as it stood. It was noted, and changed nothing."""
+
+    event: str
+    event_id: UUID
+    state: Annotated[Status, Field(description="The order's status when it was said.")]
 
 
 class TimelineView(BaseModel):
@@ -170,26 +220,44 @@ class TimelineView(BaseModel):
     status: Status
     settled: bool
     entries: list[Entry]
+    anomalies: list[Anomaly]
 
     @classmethod
     def of(cls, order: Order) -> "TimelineView":
         """Show the order's creation and all else, sorted by the time at which it happened."""
-        entries = [
-            Entry(event=fact.name, occurred_at=fact.occurred_at, recorded_at=fact.recorded_at, detail=fact.detail)
-            for fact in order.facts
-        ]
-        asked = order.cancel_requested
-        if asked is not None:
-            entries.append(Entry.said(asked, {"reason": asked.reason}))
+        creation, *others = sorted(
+            order.facts, key=lambda fact: (fact.name != OrderCreated.name, fact.occurred_at, fact.position or 0)
+        )
         return cls(
             order_id=order.order_id,
             status=order.status,
             settled=order.settled,
-            entries=[
-                Entry(event=OrderCreated.name, occurred_at=order.created_at, recorded_at=order.created_at, detail={}),
-                *sorted(entries, key=lambda entry: (entry.occurred_at, entry.recorded_at)),
-            ],
+            entries=[Entry.of(fact) for fact in (creation, *others)],
+            anomalies=[Anomaly.model_validate(note) for note in order.anomalies],
         )
+
+
+class Reached(BaseModel):
+    """Ends a live timeline: the order has its final status."""
+
+    status: Status
+
+
+class ReceiveStock(Wish):
+    """Goods that arrived in the warehouse."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"quantity": 24}]})
+
+    quantity: Annotated[Quantity, Field(strict=True)]
+
+
+class ReceiptView(BaseModel):
+    """A receipt of goods that inventory is told of."""
+
+    receipt_id: UUID
+    sku: str
+    quantity: int
+    received_at: datetime
 
 
 class ProductView(BaseModel):

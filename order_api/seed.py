@@ -1,7 +1,7 @@
 """`python -m order_api.seed`: brings the products of products.json into the order API's database.
 
 May be run at any time and repeatedly: names and prices are set to what the file says, availability is left alone, and
-products that the file does not name stay.
+products that the file does not name stay. On a local stack the environment gives two API keys to make good, too.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from contracts.values import CurrencyCode, MinorUnits, Sku
 from messaging.database import Database
+from order_api import keys
 from order_api.models import Product
 from order_api.settings import Settings
 
@@ -42,10 +43,13 @@ async def seed(database: Database, products: list[Listing]) -> None:
 
 
 async def _main() -> None:
-    products = listings()
-    database = Database(Settings().database_url.get_secret_value(), name="order_api", pool_size=1)
+    products, settings = listings(), Settings()
+    database = Database(settings.database_url.get_secret_value(), name="order_api", pool_size=1)
+    client, operator = settings.development_client_key, settings.development_operator_key
     try:
         await seed(database, products)
+        if client and operator:
+            await keys.develop(database, client.get_secret_value(), operator.get_secret_value())
     finally:
         await database.close()
     console = Console()

@@ -42,7 +42,7 @@ def demo(
 
 def _show(console: Console, stack: Stack, endpoints: Endpoints, seconds: float) -> bool:
     print_addresses(endpoints, console)
-    with closing(OrderApi(endpoints.api)) as api:
+    with closing(OrderApi(endpoints.api, endpoints.api_keys["client"])) as api:
         runs = place_and_follow(api, DEMO, console, seconds=seconds, check=stack.check)
     poison = publish_poison(endpoints.amqp, seconds=_POISON_SECONDS)
     for run in runs:

@@ -17,7 +17,9 @@ def order(
     """Place an order with the stack that is up, and print the curl that does the same."""
     endpoints = read_endpoints()
     body = order_body(sku, quantity, token=token)
-    print(as_curl(endpoints.api, body))
-    with closing(OrderApi(endpoints.api)) as api:
+    key = endpoints.api_keys["client"]
+    print(as_curl(endpoints.api, key, body))
+    with closing(OrderApi(endpoints.api, key)) as api:
         order_id = api.place(body)
-    print(f"\nPlaced. Follow it:\ncurl -sS {endpoints.api}/orders/{order_id}/timeline")
+    follow = f"curl -sSN {endpoints.api}/orders/{order_id}/events -H 'Authorization: Bearer {key}'"
+    print(f"\nPlaced. Follow it live:\n{follow}")

@@ -1,7 +1,7 @@
 """The REST routes."""
 
-from order_api.routes import asyncapi, docs, orders, products
+from order_api.routes import asyncapi, docs, live, orders, products
 
-ROUTERS = (orders.router, products.router, asyncapi.router, docs.router)
+ROUTERS = (orders.router, live.router, products.router, asyncapi.router, docs.router)
 
 __all__ = ["ROUTERS"]

@@ -1,10 +1,18 @@
-"""How routes reach the shop."""
+"""How routes reach the shop, and who asks."""
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request, Response, Security
+from fastapi.security import HTTPBearer, SecurityScopes
 
+from order_api.authentication import CALLER, REALM
+from order_api.callers import Caller, Scope
+from order_api.idempotency import Forgotten, InFlight, Key, OtherRequest
+from order_api.problems import Kind, Problem
 from order_api.shop import Shop
+
+RETRY_IN_FLIGHT = 1
+"""Seconds after which a request that is in progress should have its answer."""
 
 
 async def _shop(request: Request) -> Shop:
@@ -14,3 +22,63 @@ async def _shop(request: Request) -> Shop:
 
 ShopOfApp = Annotated[Shop, Depends(_shop)]
 """The shop that `create_api` was given."""
+
+_documented = HTTPBearer(
+    scheme_name="ApiKey",
+    description="An API key of this system, `ord_…`. What it allows are its scopes.",
+    auto_error=False,
+)
+
+
+async def _caller(request: Request, needed: SecurityScopes, _: Annotated[object, Depends(_documented)]) -> Caller:
+    """Who asks. The middleware has let them in; here is seen what they may do."""
+    caller: Caller = request.scope[CALLER]
+    for scope in needed.scopes:
+        if not caller.may(Scope(scope)):
+            challenge = f'{REALM}, error="insufficient_scope", scope="{scope}"'
+            raise Problem(Kind.FORBIDDEN, f"It needs the scope {scope}.", headers={"WWW-Authenticate": challenge})
+    return caller
+
+
+Reader = Annotated[Caller, Security(_caller, scopes=[Scope.READ])]
+Writer = Annotated[Caller, Security(_caller, scopes=[Scope.WRITE])]
+Operator = Annotated[Caller, Security(_caller, scopes=[Scope.OPERATIONS])]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]+$",
+        description="Makes it safe to send this request again: the first answer is repeated, and nothing happens twice."
+        " Any text that no other request of this client has, a random UUID for example.",
+        examples=["7f1c2f0e-3c1c-4a65-8f0d-6f6a2f8c9a11"],
+    ),
+]
+
+
+def key_of(caller: Caller, value: str | None, *request: bytes) -> Key | None:
+    """The caller's key for this request, if one was sent."""
+    return None if value is None else Key(caller.client_id, value, b"\0".join(request))
+
+
+def mark_repetition(response: Response, *, repeated: bool) -> None:
+    """Tell the client that this answer was given before."""
+    if repeated:
+        response.headers["Idempotent-Replayed"] = "true"
+
+
+def repeated_wrongly(error: InFlight | OtherRequest | Forgotten) -> Problem:
+    """Say what is wrong with the use of an idempotency key."""
+    match error:
+        case InFlight():
+            return Problem(
+                Kind.REQUEST_IN_FLIGHT,
+                "Its answer is not known yet. Ask again.",
+                headers={"Retry-After": str(RETRY_IN_FLIGHT)},
+            )
+        case OtherRequest():
+            return Problem(Kind.KEY_REUSED, "Send another key, or what was sent at first.")
+        case Forgotten(made=made):
+            return Problem(Kind.ANSWER_NOT_KEPT, f"It made {made}, once.")

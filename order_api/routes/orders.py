@@ -1,17 +1,29 @@
-"""Place an order, look at it, see what happened to it, ask for its cancellation."""
+"""Place an order, look at it, list many, ask for its cancellation."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Response, status
+from fastapi import APIRouter, Header, Path, Query, Request, Response, status
 
-from contracts import CancelReason
+from order_api.callers import Caller
 from order_api.domain import MAX_QUANTITY, MAX_TOTAL, Refusal, Status, Unpriceable
+from order_api.idempotency import Forgotten, InFlight, OtherRequest
+from order_api.listing import Cursor, Wanted
 from order_api.models import Order
-from order_api.openapi import errors
-from order_api.problems import Flaw, Kind, Problem
-from order_api.routes.access import ShopOfApp
-from order_api.schemas import OrderView, PlaceOrder, TimelineView
+from order_api.openapi import errors, idempotent
+from order_api.pressure import Overloaded
+from order_api.problems import OVERLOADED_RETRY_AFTER, Flaw, Kind, Problem
+from order_api.routes.access import (
+    IdempotencyKey,
+    Reader,
+    ShopOfApp,
+    Writer,
+    key_of,
+    mark_repetition,
+    repeated_wrongly,
+)
+from order_api.routes.etags import tagged
+from order_api.schemas import OrderList, OrderQuery, OrderView, PlaceOrder, TimelineView
 from order_api.shop import Shop
 from order_api.strict_json import StrictJsonRoute
 
@@ -20,6 +32,8 @@ router = APIRouter(tags=["orders"], route_class=StrictJsonRoute)
 OrderId = Annotated[UUID, Path(description="The order's id, as its creation gave it.")]
 
 LOCATION = {"Location": {"description": "Where the order is.", "schema": {"type": "string"}}}
+ETAG = {"ETag": {"description": "The tag of this version of the order.", "schema": {"type": "string"}}}
+LINK = {"Link": {"description": 'The next page, as `<…>; rel="next"` (RFC 8288).', "schema": {"type": "string"}}}
 
 TOO_LATE = {
     Status.READY: "It was already shipped.",
@@ -42,25 +56,73 @@ REFUSED = {
     operation_id="placeOrder",
     summary="Place an order",
     response_description="The order is accepted, for good: it will reach a final state.",
-    responses={
-        201: {"headers": LOCATION},
-        **errors(400, 413, 415, 422, 503),
-    },
+    responses={201: {"headers": LOCATION | idempotent()}, **errors(400, 408, 409, 413, 415, 422, 503)},
 )
-async def place_order(wish: PlaceOrder, shop: ShopOfApp, response: Response) -> OrderView:
+async def place_order(
+    wish: PlaceOrder, caller: Writer, shop: ShopOfApp, response: Response, idempotency_key: IdempotencyKey = None
+) -> OrderView:
     """Accept an order at today's prices and set it on its way; payment, stock and shipment follow."""
+    key = key_of(caller, idempotency_key, b"place", wish.model_dump_json().encode())
     try:
-        event = await shop.place(wish)
+        answer = await shop.place(wish, caller, key)
     except Unpriceable as refused:
         raise _refusal(refused) from refused
-    response.headers["Location"] = f"/orders/{event.order_id}"
-    return OrderView.accepted(event)
+    except Overloaded as overloaded:
+        retry = {"Retry-After": str(OVERLOADED_RETRY_AFTER)}
+        raise Problem(Kind.OVERLOADED, f"It was not accepted: {overloaded}.", headers=retry) from overloaded
+    except (InFlight, OtherRequest, Forgotten) as wrong:
+        raise repeated_wrongly(wrong) from wrong
+    response.headers["Location"] = f"/orders/{answer.body.order_id}"
+    mark_repetition(response, repeated=answer.repeated)
+    return answer.body
 
 
-@router.get("/orders/{order_id}", operation_id="getOrder", summary="Look at an order", responses=errors(404, 422, 503))
-async def get_order(order_id: OrderId, shop: ShopOfApp) -> OrderView:
+@router.get(
+    "/orders",
+    operation_id="listOrders",
+    summary="List orders",
+    responses={200: {"headers": LINK}, **errors(422, 503)},
+)
+async def list_orders(
+    query: Annotated[OrderQuery, Query()], caller: Reader, shop: ShopOfApp, request: Request, response: Response
+) -> OrderList:
+    """Orders of this client, newest first. Operators see every client's."""
+    wanted = Wanted(
+        limit=query.limit,
+        after=_cursor(query.cursor),
+        statuses=query.status,
+        customer_id=query.customer_id,
+        created_from=query.created_from,
+        created_before=query.created_before,
+    )
+    page = await shop.page(wanted, caller)
+    if page.next is not None:
+        following = request.url.include_query_params(cursor=str(page.next))
+        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+    return OrderList.of(page)
+
+
+@router.get(
+    "/orders/{order_id}",
+    operation_id="getOrder",
+    summary="Look at an order",
+    response_model=OrderView,
+    responses={
+        200: {"headers": ETAG},
+        304: {"description": "The client has this version.", "headers": ETAG},
+        **errors(404, 422, 503),
+    },
+)
+async def get_order(
+    order_id: OrderId,
+    caller: Reader,
+    shop: ShopOfApp,
+    if_none_match: Annotated[str | None, Header(description="ETags of the versions that the client has.")] = None,
+) -> Response:
     """Where the order stands."""
-    return OrderView.of(await _found(shop, order_id))
+    order = await _found(shop, order_id, caller)
+    body = OrderView.of(order).model_dump_json().encode()
+    return tagged(body, "application/json", if_none_match, {"Cache-Control": "private, no-cache"})
 
 
 @router.get(
@@ -69,9 +131,9 @@ async def get_order(order_id: OrderId, shop: ShopOfApp) -> OrderView:
     summary="See what happened to an order",
     responses=errors(404, 422, 503),
 )
-async def get_timeline(order_id: OrderId, shop: ShopOfApp) -> TimelineView:
+async def get_timeline(order_id: OrderId, caller: Reader, shop: ShopOfApp) -> TimelineView:
     """Everything that is known about the order; its status follows from it."""
-    return TimelineView.of(await _found(shop, order_id))
+    return TimelineView.of(await _found(shop, order_id, caller))
 
 
 @router.post(
@@ -81,29 +143,44 @@ async def get_timeline(order_id: OrderId, shop: ShopOfApp) -> TimelineView:
     summary="Ask for an order's cancellation",
     response_description="It is asked for. The order will end as `cancelled`, or as `ready` if it was shipped first.",
     responses={
-        200: {"model": OrderView, "description": "It is cancelled."},
-        202: {"headers": LOCATION},
+        200: {"model": OrderView, "description": "It is cancelled.", "headers": LOCATION | idempotent()},
+        202: {"headers": LOCATION | idempotent()},
         **errors(404, 409, 422, 503),
     },
 )
-async def cancel_order(order_id: OrderId, shop: ShopOfApp, response: Response) -> OrderView:
+async def cancel_order(
+    order_id: OrderId, caller: Writer, shop: ShopOfApp, response: Response, idempotency_key: IdempotencyKey = None
+) -> OrderView:
     """Stop the order if it is not shipped yet. Repeating the request does no more than the first one."""
-    order = await shop.cancel(order_id, CancelReason.CUSTOMER)
-    if order is None:
+    try:
+        answer = await shop.cancel(order_id, caller, key_of(caller, idempotency_key, b"cancel", order_id.bytes))
+    except (InFlight, OtherRequest, Forgotten) as wrong:
+        raise repeated_wrongly(wrong) from wrong
+    if answer is None:
         raise Problem(Kind.UNKNOWN_ORDER)
+    order = answer.body
     if order.status in TOO_LATE:
         raise Problem(Kind.NOT_CANCELLABLE, TOO_LATE[order.status])
     if order.status is Status.CANCELLED:
         response.status_code = status.HTTP_200_OK
     response.headers["Location"] = f"/orders/{order_id}"
+    mark_repetition(response, repeated=answer.repeated)
     return order
 
 
-async def _found(shop: Shop, order_id: UUID) -> Order:
-    order = await shop.find(order_id)
+async def _found(shop: Shop, order_id: UUID, caller: Caller) -> Order:
+    order = await shop.find(order_id, caller)
     if order is None:
         raise Problem(Kind.UNKNOWN_ORDER)
     return order
+
+
+def _cursor(text: str | None) -> Cursor | None:
+    try:
+        return None if text is None else Cursor.parse(text)
+    except ValueError as error:
+        flaw = Flaw(parameter="cursor", code="cursor", detail="This is no `next_cursor` of a page")
+        raise Problem(Kind.INVALID_REQUEST, flaws=[flaw]) from error
 
 
 def _refusal(refused: Unpriceable) -> Problem:

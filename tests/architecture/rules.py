@@ -29,6 +29,7 @@ EDGE = PurePosixPath("messaging/edge.py")
 TOPOLOGY = PurePosixPath("messaging/topology.py")
 TRANSACTIONS_OF_THEIR_OWN = (
     "messaging/ledger.py",  # the records of simulated remote ends: the far side of a remote call, no part of our units
+    "order_api/keys.py",  # `./run keys`: an operator at a terminal, who sees whether it worked
     "order_api/seed.py",  # a job ahead of traffic, one idempotent statement
     "inventory/seed.py",  # as above
     "messaging/migrations.py",  # Alembic's transaction

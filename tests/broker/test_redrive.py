@@ -24,6 +24,8 @@ from devstack.servers import RabbitServer
 from messaging.database import Database
 from messaging.declare import apply
 from messaging.topology import Topology, retry_tier, topology
+from order_api import keys
+from order_api.callers import Scope
 from tests.broker.rabbit import consuming, one, until, virtual_host
 from tests.e2e.shop import wish
 from tests.invariants import books, rules
@@ -118,7 +120,8 @@ async def world(
             await stack.enter_async_context(consuming(service))
         await order_api.seed.seed(shop.database, order_api.seed.listings())
         await inventory.seed.seed(services[2].database, inventory.seed.read())
-        http = httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://test")
+        key = {"Authorization": f"Bearer {await keys.create(shop.database, 'storefront', set(Scope))}"}
+        http = httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://test", headers=key)
         await stack.enter_async_context(http)
         yield World(databases, amqp_url, wanted, http, shop.database, services[3].database)
 

@@ -64,8 +64,9 @@ def up_with_an_order(run: Runner) -> set[int]:
     path = run.state / "endpoints.json"
     endpoints = json.loads(path.read_text())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(endpoints) == ["api", "amqp", "rabbitmq_management", "databases"]
+    assert list(endpoints) == ["api", "amqp", "rabbitmq_management", "databases", "api_keys"]
     assert list(endpoints["databases"]) == ["order_api", "payment", "inventory", "shipping"]
+    assert list(endpoints["api_keys"]) == ["client", "operator"]
     placed = run("order", "MUG-01")
     assert placed.returncode == 0, placed.stdout + placed.stderr
     assert f"curl -sS -X POST {endpoints['api']}/orders" in placed.stdout

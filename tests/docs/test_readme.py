@@ -19,7 +19,9 @@ from devstack.services import API
 from devstack.services import SERVICES as SERVICE_NAMES
 from messaging.service import Service
 from messaging.topology import DEFAULT_TIERS, REQUEUE, dead_letter_queue, retry_tier
+from order_api import keys
 from order_api.app import build, create_api
+from order_api.callers import Scope
 from order_api.seed import listings, seed
 from order_api.settings import Settings
 from payment.simulator import TestToken
@@ -112,13 +114,15 @@ async def test_the_curl_places_an_order(run_in_memory: Callable[..., Awaitable[S
     """The body of the README's curl is accepted, and is the order that `./run order` places but for its quantity."""
     [block] = Page(README.path).blocks("sh")
     body = json.loads(block.text.split(" -d ")[1].strip().strip("'"))
+    assert "Authorization: Bearer" in block.text
     assert body == order_body("MUG-01", 2)
     service = await run_in_memory(build, Settings)
     await seed(service.database, listings())
     transport = httpx2.ASGITransport(app=create_api(service, Settings()))
+    key = {"Authorization": f"Bearer {await keys.create(service.database, 'storefront', set(Scope))}"}
     async with (
         TestRabbitBroker(service.broker),
-        httpx2.AsyncClient(transport=transport, base_url="http://test") as http,
+        httpx2.AsyncClient(transport=transport, base_url="http://test", headers=key) as http,
     ):
         placed = await http.post("/orders", json=body)
         assert placed.status_code == 201, placed.text

@@ -74,5 +74,5 @@ def all_is_well(checker: Checker, expected: Expected) -> Callable[[], Awaitable[
 @pytest_asyncio.fixture
 async def shop(system: System) -> AsyncGenerator[Shop]:
     """A client of the running system."""
-    async with httpx2.AsyncClient(base_url=system.api, timeout=15) as http:
+    async with httpx2.AsyncClient(base_url=system.api, timeout=15, headers=system.authorization) as http:
         yield Shop(http)

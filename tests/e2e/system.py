@@ -40,6 +40,11 @@ class System:
         """The URL of the REST API."""
         return f"http://{HOST}:{self.wiring.http_ports[API]}"
 
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header of a client of the API."""
+        return {"Authorization": f"Bearer {self.wiring.api_keys['client']}"}
+
     async def prepare(self) -> None:
         """Migrate, declare, seed: what runs ahead of the services."""
         self.folder.mkdir(parents=True)

@@ -81,7 +81,7 @@ async def test_a_server_is_killed_under_a_trickle_of_orders(fragile: Fragile, fa
     down, up = FAULTS[fault](fragile)
     system = fragile.system
     checker = Checker(system.wiring.databases, system.wiring.amqp_url, system.management_url)
-    async with httpx2.AsyncClient(base_url=system.api, timeout=15) as http:
+    async with httpx2.AsyncClient(base_url=system.api, timeout=15, headers=system.authorization) as http:
         trickling = asyncio.create_task(_trickle(Shop(http)))
         await asyncio.sleep(COUNT * PACE / 4)
         await asyncio.to_thread(down)

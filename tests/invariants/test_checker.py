@@ -172,7 +172,8 @@ PLANTS = {
         "I4",
         "order_api",
         f"""ALTER TABLE facts DROP CONSTRAINT facts_pkey;
-            INSERT INTO facts SELECT * FROM facts WHERE order_id = '{READY}' AND name = 'shipping.ready'""",
+            INSERT INTO facts OVERRIDING USER VALUE
+            SELECT * FROM facts WHERE order_id = '{READY}' AND name = 'shipping.ready'""",
         f"order {READY} has 2 facts shipping.ready",
     ),
     "two ids": Plant(

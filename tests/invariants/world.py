@@ -22,12 +22,13 @@ EXPECTED = {READY: Ending.READY, REJECTED: Ending.REJECTED, CANCELLED: Ending.CA
 _ITEMS = json.dumps([{"sku": "MUG-01", "quantity": 2, "unit_price": 1290}])
 
 _ORDER = """
-    INSERT INTO orders (order_id, state, customer_id, currency, total, items, created_at, updated_at, redrives)
-    VALUES ('{order_id}', '{state}', 'c-42', 'EUR', 2580, '{items}', now(), now(), 0);
+    INSERT INTO orders (order_id, state, client_id, customer_id, currency, total, items, created_at, updated_at,
+                        redrives)
+    VALUES ('{order_id}', '{state}', 'storefront', 'c-42', 'EUR', 2580, '{items}', now(), now(), 0);
 """
 _FACT = """
-    INSERT INTO facts (order_id, name, event_id, occurred_at, recorded_at, detail)
-    VALUES ('{order_id}', '{name}', '{event_id}', now(), now(), '{{}}');
+    INSERT INTO facts (order_id, name, event_id, occurred_at, recorded_at, detail, actor, status_after)
+    VALUES ('{order_id}', '{name}', '{event_id}', now(), now(), '{{}}', 'somebody', 'pending');
 """
 _SAID = """
     INSERT INTO outbox (id, event_id, name, type, order_id, body, headers, redrive, due_at, sent_at)

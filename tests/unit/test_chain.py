@@ -18,6 +18,8 @@ import payment.settings
 import shipping.app
 import shipping.settings
 from messaging.service import Service
+from order_api import keys
+from order_api.callers import Scope
 
 ORDER: dict[str, Any] = {
     "customer_id": "c-42",
@@ -76,9 +78,10 @@ async def test_an_order_reaches_its_end(
     await order_api.seed.seed(shop.database, order_api.seed.listings())
     await inventory.seed.seed(services[2].database, inventory.seed.read())
     api = order_api.app.create_api(shop, settings())
+    key = {"Authorization": f"Bearer {await keys.create(shop.database, 'storefront', set(Scope))}"}
     async with (
         TestRabbitBroker(*(service.broker for service in services)),
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://test") as http,
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://test", headers=key) as http,
     ):
         placed = await http.post("/orders", json=wish)
         assert placed.status_code == 201, placed.text

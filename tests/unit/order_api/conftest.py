@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 from faststream.rabbit import TestRabbitBroker
 
 from messaging.service import Service
+from order_api import keys
 from order_api.app import build, create_api
+from order_api.callers import Scope
 from order_api.seed import listings, seed
 from order_api.settings import Settings
 
@@ -43,9 +47,35 @@ async def service(run_in_memory: Callable[..., Awaitable[Service]]) -> AsyncGene
         yield made
 
 
+@asynccontextmanager
+async def speaking_as(
+    service: Service, *scopes: Scope, client: str = "storefront"
+) -> AsyncGenerator[httpx2.AsyncClient]:
+    """Make a client of the REST application, with a key; an exception in a route is a 500, as on a real server."""
+    async with speaking_to(
+        create_api(service, Settings()), await keys.create(service.database, client, scopes)
+    ) as made:
+        yield made
+
+
+@asynccontextmanager
+async def speaking_to(api: FastAPI, key: str | None) -> AsyncGenerator[httpx2.AsyncClient]:
+    """Make a client of a REST application, with that key."""
+    transport = httpx2.ASGITransport(app=api, raise_app_exceptions=False)
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test", headers=headers) as made:
+        yield made
+
+
 @pytest_asyncio.fixture
 async def client(service: Service) -> AsyncGenerator[httpx2.AsyncClient]:
-    """Make a client of the REST application; an exception in a route is a 500, as on a real server."""
-    transport = httpx2.ASGITransport(app=create_api(service, Settings()), raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as made:
+    """Make a storefront's client, which may read and write."""
+    async with speaking_as(service, Scope.READ, Scope.WRITE) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def operator(service: Service) -> AsyncGenerator[httpx2.AsyncClient]:
+    """Make an operator's client, which may do everything."""
+    async with speaking_as(service, *Scope, client="operations") as made:
         yield made

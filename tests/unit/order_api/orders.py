@@ -12,9 +12,11 @@ from contracts import EVENTS, OrderCreated, OrderEvent
 from messaging.service import Service
 from messaging.tables import OUTBOX
 from messaging.testing import envelope
+from order_api.callers import Caller, Scope
 from order_api.models import Order
 
 Run = Callable[..., Awaitable[Service]]
+STOREFRONT = Caller("storefront", "0123456789ab", frozenset(Scope))
 NEVER = 3600.0
 """Seconds; longer than any test."""
 
@@ -52,7 +54,7 @@ async def store(service: Service, count: int = 1, *, age: timedelta = timedelta(
         event.model_copy(update={"event_id": event.id_for(event.order_id), "occurred_at": moment}) for event in created
     ]
     async with service.database.session() as db, db.begin():
-        db.add_all([Order.of(event, moment) for event in events])
+        db.add_all([Order.of(event, STOREFRONT, moment) for event in events])
     return sorted(event.order_id for event in events)
 
 

@@ -24,7 +24,7 @@ from order_api.models import Order
 from order_api.schemas import PlaceOrder
 from order_api.seed import listings, seed
 from order_api.settings import Settings
-from tests.unit.order_api.orders import NEVER, Run, deliver, load, said_of, store
+from tests.unit.order_api.orders import NEVER, STOREFRONT, Run, deliver, load, said_of, store
 
 PATIENCE = Settings(database_url="unused").patience  # type: ignore[arg-type]
 WEEK = timedelta(days=7)
@@ -100,7 +100,7 @@ async def test_a_placed_order_has_a_deadline(run_in_memory: Run, wish: dict[str,
 
     async with TestRabbitBroker(service.broker, listener):
         del listen
-        await shop.place(PlaceOrder.model_validate(wish))
+        await shop.place(PlaceOrder.model_validate(wish), STOREFRONT)
         await asyncio.wait_for(again.wait(), 20)
 
 
@@ -153,7 +153,7 @@ async def test_what_the_customer_asked_for_is_said_again(service: Service) -> No
     (order_id,) = await store(service, age=2 * WEEK)
     async with service.database.session() as db, db.begin():
         order = (await db.exec(select(Order).with_for_update())).one()
-        asked = order.request_cancel(CancelReason.CUSTOMER)
+        asked = order.request_cancel(CancelReason.CUSTOMER, STOREFRONT.actor)
     await sweeper(service, redrives=0).sweep()
     created, again = await said_of(service, order_id)
     assert (created.name, again.name, again.redrive) == ("order.created", "order.cancel_requested", 1)

@@ -19,6 +19,7 @@ from order_api.domain import contradictory, status_of
 from order_api.handlers import Outcome, record_fact
 from order_api.models import Order
 from order_api.schemas import TimelineView
+from tests.unit.order_api.orders import STOREFRONT
 
 OUTCOMES: list[Outcome] = [
     event.example()
@@ -28,7 +29,7 @@ OUTCOMES: list[Outcome] = [
 
 
 def new_order() -> Order:
-    return Order.of(OrderCreated.example())
+    return Order.of(OrderCreated.example(), STOREFRONT)
 
 
 async def test_an_unknown_order_is_parked() -> None:
@@ -40,7 +41,7 @@ async def test_an_unknown_order_is_parked() -> None:
 async def test_a_new_order_remembers_its_event() -> None:
     """The event of an accepted order can be said again from its row, the same to the last byte."""
     event = OrderCreated.example()
-    assert OrderCreated.model_validate(Order.of(event).said["order.created"], strict=False) == event
+    assert OrderCreated.model_validate(Order.of(event, STOREFRONT).said["order.created"], strict=False) == event
 
 
 async def test_a_repeated_fact_changes_nothing() -> None:
@@ -49,7 +50,7 @@ async def test_a_repeated_fact_changes_nothing() -> None:
     await record_fact(PaymentAuthorized.example(), order)
     first = order.updated_at
     await record_fact(PaymentAuthorized.example(), order)
-    assert [fact.name for fact in order.facts] == ["payment.authorized"]
+    assert [fact.name for fact in order.facts] == ["order.created", "payment.authorized"]
     assert (order.state, order.updated_at, order.anomalies) == ("authorized", first, [])
 
 
@@ -61,7 +62,7 @@ async def test_the_row_forgets_order_and_repetition(arrivals: list[Outcome]) -> 
         await record_fact(event, order)
     names = {event.name for event in arrivals}
     assert order.state == status_of(names)
-    assert sorted(order.known) == sorted(names)
+    assert set(order.known) == {"order.created", *names}
     assert bool(order.anomalies) == contradictory(names)
 
 

@@ -25,10 +25,13 @@ from contracts import OrderCreated
 from inventory.models import Stock
 from messaging.service import Service
 from messaging.testing import envelope
+from order_api import keys
+from order_api.callers import Scope
 from order_api.deadlines import Deadlines
 from payment.models import AccountStatus, GatewayAccount
 from payment.simulator import TestToken
 from shipping.models import BookingStatus, CarrierBooking
+from tests.unit.order_api.conftest import speaking_to
 from tests.unit.order_api.orders import NEVER, load
 from tests.unit.test_chain import HAPPY, ORDER, order
 
@@ -145,7 +148,7 @@ async def chain(run_in_memory: Callable[..., Awaitable[Service]]) -> AsyncGenera
     await order_api.seed.seed(shop.database, order_api.seed.listings())
     await inventory.seed.seed(services["inventory"].database, inventory.seed.read())
     api = order_api.app.create_api(shop, settings)
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://test") as http:
+    async with speaking_to(api, await keys.create(shop.database, "storefront", set(Scope))) as http:
         yield Chain(services, http, Deadlines(shop.execute, settings.patience, NEVER))
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from order_api.body_limit import BodyLimit
+from order_api.request_limits import RequestLimits
 
 LIMIT = 1_000
 
@@ -23,7 +23,7 @@ async def _length(request: Request) -> Response:
 
 
 def _client() -> httpx2.AsyncClient:
-    app = BodyLimit(Starlette(routes=[Route("/", _length, methods=["POST"])]), LIMIT)
+    app = RequestLimits(Starlette(routes=[Route("/", _length, methods=["POST"])]), LIMIT)
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://test")
 
 

@@ -1,0 +1,95 @@
+"""Nobody gets in without a key, and no key gets more than its share: ahead of every route that is not named as open."""
+
+import math
+import time
+from collections.abc import Collection
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from messaging.database import DatabaseUnavailable
+from order_api.callers import Caller
+from order_api.keys import KeyRing
+from order_api.problems import Kind, Problem, render, unavailable
+
+CALLER = "order_api.caller"
+"""Where the ASGI scope holds the Caller."""
+
+REALM = 'Bearer realm="orders"'
+
+
+class Authentication:
+    """ASGI middleware: a request has a good key in `Authorization: Bearer …`, or it is answered with 401 (RFC 6750).
+
+    Closed by default: what is not below a path of `open_paths` needs a key, a path that does not exist, too. Each key
+    may send `rate` requests to this process (`500/second`); more are answered with 429 and Retry-After.
+    """
+
+    def __init__(self, app: ASGIApp, keys: KeyRing, open_paths: Collection[str], rate: str) -> None:
+        self.app = app
+        self._keys = keys
+        self._open = frozenset(open_paths)
+        self._share = Share(rate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._is_open(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        try:
+            caller = await self._caller(scope)
+            await self._share.take(caller)
+        except Problem as problem:
+            await render(problem.details, problem.headers)(scope, receive, send)
+            return
+        scope[CALLER] = caller
+        await self.app(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._open or any(path.startswith(f"{each}/") for each in self._open)
+
+    async def _caller(self, scope: Scope) -> Caller:
+        scheme, _, token = _authorization(scope).partition(" ")
+        if scheme.lower() != "bearer":
+            raise Problem(
+                Kind.UNAUTHENTICATED,
+                "Send an API key: `Authorization: Bearer ord_…`.",
+                headers={"WWW-Authenticate": REALM},
+            )
+        try:
+            caller = await self._keys.caller(token.strip())
+        except DatabaseUnavailable:
+            raise unavailable() from None
+        if caller is None:
+            raise Problem(
+                Kind.UNAUTHENTICATED,
+                "This API key is not known here, or has ended.",
+                headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'},
+            )
+        return caller
+
+
+def _authorization(scope: Scope) -> str:
+    """The header's value; one that was sent twice is none."""
+    values = [value for name, value in scope["headers"] if name == b"authorization"]
+    return values[0].decode("latin-1") if len(values) == 1 else ""
+
+
+class Share:
+    """How much of this process a key may have."""
+
+    def __init__(self, rate: str) -> None:
+        self._rate: RateLimitItem = parse(rate)
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    async def take(self, caller: Caller) -> None:
+        """Count a request. Raises Problem when it is one too many."""
+        if not await self._limiter.hit(self._rate, caller.key):
+            window = await self._limiter.get_window_stats(self._rate, caller.key)
+            wait = max(1, math.ceil(window.reset_time - time.time()))
+            raise Problem(
+                Kind.TOO_MANY_REQUESTS,
+                f"This key may send {self._rate} to a process.",
+                headers={"Retry-After": str(wait)},
+            )
