@@ -8,7 +8,7 @@ from pydantic import Field
 from contracts.event import Event, OrderEvent
 from contracts.order_api import StockReceived
 from contracts.payment import PaymentAuthorized
-from contracts.values import Address, CancelReason, OrderLine, Shortage, Sku
+from contracts.values import Address, CancelReason, OrderLine, Shortage, Sku, Stocked
 
 Lines = Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=100)]
 
@@ -83,8 +83,8 @@ class StockRecorded(Event):
 
     receipt_id: UUID = Field(description="The event id of the stock.received that it answers.")
     sku: Sku
-    on_hand: Annotated[int, Field(ge=0)]
-    available: Annotated[int, Field(ge=0)]
+    on_hand: Stocked
+    available: Stocked
 
     @classmethod
     def id_for(cls, receipt_id: UUID) -> UUID:

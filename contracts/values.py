@@ -9,6 +9,7 @@ _VALUE = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 Sku = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$", description="Stock keeping unit.")]
 Quantity = Annotated[int, Field(ge=1, le=1_000_000, description="Number of pieces.")]
+Stocked = Annotated[int, Field(ge=0, le=10**15, description="Number of pieces of one sku in the warehouse.")]
 MinorUnits = Annotated[
     int, Field(ge=0, le=10**15, description="An amount in the currency's minor units (cents; yen have none).")
 ]
@@ -62,7 +63,7 @@ class Shortage(BaseModel):
 
     sku: Sku
     requested: Quantity
-    available: Annotated[int, Field(ge=0)]
+    available: Stocked
 
 
 class DeclineReason(StrEnum):

@@ -21,6 +21,9 @@ from messaging.lifecycle import Cell, Lifecycle, again, to
 MOST_REQUESTED = 1_000_000
 """The largest number that a shortage can name; lines of one sku may add up to more."""
 
+MOST_STOCKED = 10**15
+"""The largest stock of one sku that can be told; far below what a 64-bit integer holds."""
+
 
 class State(StrEnum):
     """Where an order's reservation stands. Released is also the tombstone of an order that inventory never saw."""

@@ -17,7 +17,7 @@ from contracts import (
     StockReceived,
     StockRecorded,
 )
-from inventory.domain import LIFECYCLE, Cover, State, pieces, shortages
+from inventory.domain import LIFECYCLE, MOST_STOCKED, Cover, State, pieces, shortages
 from inventory.models import Reservation, StockReceipt
 from inventory.stock import stock_of
 from messaging.outcome import Reject
@@ -79,6 +79,8 @@ async def record_receipt(event: StockReceived, db: AsyncSession) -> StockRecorde
         raise Reject(f"receipt {event.event_id} was already booked for other goods")
     if receipt.said:
         return StockRecorded.model_validate(receipt.said, strict=False)
+    if stock.on_hand + event.quantity > MOST_STOCKED:
+        raise Reject(f"receipt {event.event_id} brings {event.sku} to more than can be counted")
     stock.receive(event.quantity)
     answer = StockRecorded(
         event_id=StockRecorded.id_for(event.event_id),
