@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Self
 from uuid import UUID, uuid5
@@ -29,7 +30,10 @@ class Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, ser_json_inf_nan="null", allow_inf_nan=False)
 
     name: ClassVar[str]
-    """The routing key, for example `order.created`."""
+    """The routing key, for example `order.created`; from version 2 on it ends in the version: `order.created.v2`.
+
+    So each version has its own queues, and a consumer that knows only the old one never meets the new one.
+    """
     schema_version: ClassVar[int] = 1
     deprecated: ClassVar[str] = ""
     """Why nobody should begin to use it, and what to use instead; empty while it is current."""
@@ -41,7 +45,19 @@ class Event(BaseModel):
     @classmethod
     def message_type(cls) -> str:
         """The AMQP property `type`: name and version, for example `order.created.v1`."""
-        return f"{cls.name}.v{cls.schema_version}"
+        return f"{cls.name}.v1" if cls.schema_version == 1 else cls.name
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: object) -> None:
+        """Refuse a class whose name and version contradict each other, or that would be written with another one."""
+        suffix = re.search(r"\.v\d+$", getattr(cls, "name", ""))
+        stated = "" if cls.schema_version == 1 else f".v{cls.schema_version}"
+        if (suffix[0] if suffix else "") != stated:
+            msg = f"{cls.__name__}: version {cls.schema_version} is not that of the name {cls.name!r}"
+            raise TypeError(msg)
+        if cls.model_fields["version"].default != cls.schema_version:
+            msg = f"{cls.__name__}: the default of the field `version` is not {cls.schema_version}"
+            raise TypeError(msg)
 
     @classmethod
     def example(cls) -> Self:
