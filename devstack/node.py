@@ -16,7 +16,7 @@ from devstack.errors import StackError
 from devstack.packages import install_into
 from devstack.paths import CHECKOUT, DOWNLOADS
 
-OLDEST = 18
+OLDEST = 20
 """The oldest version of node that the programs run on."""
 
 

@@ -12,7 +12,9 @@ from devstack.servers import debian_packages
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _TREE = DOWNLOADS / "chromium-packages"
-_WANTED = r"(?!libc6$|libc-bin$)"  # all that the machine lacks, but never another C library than the one it runs on
+_WANTED = r"(?!(libc6|libc-bin|libgl1-mesa-dri|libllvm\d+|libz3-4|systemd)$)"
+"""All that the machine lacks, without what drives graphics cards, and never another C library than it runs on."""
+_LIBRARIES = ("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*", "usr/lib/*-linux-gnu*/pulseaudio")
 _FONTS = """\
 <?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
@@ -54,6 +56,6 @@ def _private() -> Chromium:
             debian_packages.unpack_with_dependencies("chromium", _TREE, wanted=_WANTED)
     fonts = _TREE / "fonts.conf"
     fonts.write_text(_FONTS.format(tree=_TREE))
-    libraries = [str(folder) for folder in (*_TREE.glob("usr/lib/*-linux-gnu*"), *_TREE.glob("lib/*-linux-gnu*"))]
+    libraries = [str(folder) for pattern in _LIBRARIES for folder in _TREE.glob(pattern)]
     environment = {"LD_LIBRARY_PATH": os.pathsep.join(libraries), "FONTCONFIG_FILE": str(fonts)}
     return Chromium(_TREE / "usr/lib/chromium/chromium", environment)

@@ -13,8 +13,10 @@ from playwright.async_api import Browser, async_playwright
 
 from devstack.assets import Package, install
 from devstack.errors import StackError
+from devstack.node import find_node
 from order_api.app import api
 from tests.browser.chromium import ARGUMENTS, find_chromium
+from tests.browser.needs import skip_unless_ci
 from tests.browser.visits import HOST
 
 AXE = Package(
@@ -23,13 +25,6 @@ AXE = Package(
     "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
     ("axe.min.js",),
 )
-
-
-def _skip_unless_ci(what: str, failure: StackError) -> None:
-    """What cannot be had is a reason to skip, except where everything has to be tested."""
-    if os.environ.get("CI"):
-        raise failure
-    pytest.skip(f"{what}: {failure}")
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +45,7 @@ def viewers() -> None:
     try:
         install()
     except StackError as failure:
-        _skip_unless_ci("viewers", failure)
+        skip_unless_ci("viewers", failure)
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +55,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     try:
         AXE.fetch(folder)
     except StackError as failure:
-        _skip_unless_ci("axe-core", failure)
+        skip_unless_ci("axe-core", failure)
     return (folder / "axe.min.js").read_text(encoding="utf-8")
 
 
@@ -70,11 +65,13 @@ async def browser() -> AsyncGenerator[Browser]:
     try:
         chromium = find_chromium()
     except StackError as failure:
-        _skip_unless_ci("Chromium", failure)
-        raise
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=chromium.program, args=ARGUMENTS, env={**os.environ, **chromium.environment}
-        )
-        yield launched
-        await launched.close()
+        skip_unless_ci("Chromium", failure)
+    with pytest.MonkeyPatch.context() as environment:
+        # Playwright's own node needs a library that a small Debian lacks
+        environment.setenv("PLAYWRIGHT_NODEJS_PATH", find_node().node)
+        async with async_playwright() as playwright:
+            launched = await playwright.chromium.launch(
+                executable_path=chromium.program, args=ARGUMENTS, env={**os.environ, **chromium.environment}
+            )
+            yield launched
+            await launched.close()
