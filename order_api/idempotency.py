@@ -138,7 +138,7 @@ class Repetitions:
             # What ends the request is returned, not raised: an exception would roll back the others in the group.
             nonlocal outcome
             if key is not None:
-                outcome = await _earlier(db, key, shape)
+                outcome = await earlier(db, key, shape)
                 if outcome is not None:
                     return ()
             body, events = await work(db)
@@ -165,7 +165,7 @@ class Repetitions:
             self._in_flight.discard(name)
 
 
-async def _earlier(db: AsyncSession, key: Key, shape: type[A]) -> Answer[A] | Exception | None:
+async def earlier(db: AsyncSession, key: Key, shape: type[A]) -> Answer[A] | Exception | None:
     """What became of an earlier request under this key."""
     values = {"lock": key.lock, "made": key.made, "client_id": key.client_id, "key": key.value}
     found = (await (await db.connection()).execute(_LOOK, values)).one()

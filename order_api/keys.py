@@ -76,8 +76,8 @@ async def stored(database: Database) -> Sequence[ApiKey]:
 class KeyRing:
     """The good keys, in memory: at most `interval` seconds behind the database, or as long as that has been away.
 
-    A key that was just made works at once, since an unknown one makes the ring look; one that was ended works for
-    `interval` seconds more at most.
+    A key that was just made works within a second, since an unknown one makes the ring look; one that was ended works
+    for `interval` seconds more at most.
     """
 
     def __init__(self, database: Database, interval: float) -> None:

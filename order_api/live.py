@@ -36,19 +36,19 @@ class Live:
     def __init__(self, database: Database, interval: float) -> None:
         self._database = database
         self._interval = interval
-        self._watchers: set[Watcher] = set()
+        self.watchers: set[Watcher] = set()
         self._somebody = asyncio.Event()
         self._closed = False
 
     def check_room(self) -> None:
         """Raise TooManyWatchers when no more connections are kept open here."""
-        if len(self._watchers) >= MOST_WATCHERS:
+        if len(self.watchers) >= MOST_WATCHERS:
             raise TooManyWatchers
 
     async def watch(self) -> None:
         """Tell for ever. Raises what the database raises; nothing is lost by it, for positions are remembered."""
         while True:
-            if not self._watchers:
+            if not self.watchers:
                 self._somebody.clear()
                 await self._somebody.wait()
             await self.look()
@@ -56,7 +56,7 @@ class Live:
 
     async def look(self) -> None:
         """Tell every watcher what is new."""
-        watchers = tuple(self._watchers)
+        watchers = tuple(self.watchers)
         known: dict[UUID, int] = {}
         for watcher in watchers:
             known[watcher.order_id] = min(watcher.after, known.get(watcher.order_id, watcher.after))
@@ -87,7 +87,7 @@ class Live:
     def close(self) -> None:
         """Let everybody go: the process is to end."""
         self._closed = True
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.news.put_nowait(None)
 
     @contextlib.contextmanager
@@ -95,9 +95,9 @@ class Live:
         watcher = Watcher(order_id, after)
         if self._closed:
             watcher.news.put_nowait(None)
-        self._watchers.add(watcher)
+        self.watchers.add(watcher)
         self._somebody.set()
         try:
             yield watcher
         finally:
-            self._watchers.discard(watcher)
+            self.watchers.discard(watcher)
