@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Self
 from uuid import UUID, uuid5
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AwareDatetime, ConfigDict, Field, PlainSerializer
+
+from contracts.personal import Discreet
 
 Timestamp = Annotated[
     AwareDatetime,
@@ -20,7 +22,7 @@ Timestamp = Annotated[
 """A moment with a time zone; written as RFC 3339 in UTC."""
 
 
-class Event(BaseModel):
+class Event(Discreet):
     """Something that happened, said in the past tense; immutable.
 
     Within a version changes are additive only, and unknown fields are ignored, so an old consumer reads a newer

@@ -19,7 +19,7 @@ class InventoryReserved(OrderEvent):
     name: ClassVar[str] = "inventory.reserved"
 
     items: Lines
-    shipping_address: Annotated[Address, Field(repr=False)]
+    shipping_address: Address
 
     @classmethod
     def example(cls) -> Self:

@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import Field
 
 from contracts.event import Event, OrderEvent
-from contracts.values import PERSONAL, Address, CancelReason, Money, OrderLine, Quantity, Sku
+from contracts.personal import PERSONAL
+from contracts.values import Address, CancelReason, Money, OrderLine, Quantity, Sku
 
 EXAMPLE_ORDER_ID = UUID("0192f5a0-7b1c-7000-8000-00000000002a")
 EXAMPLE_MOMENT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -18,13 +19,11 @@ class OrderCreated(OrderEvent):
 
     name: ClassVar[str] = "order.created"
 
-    customer_id: Annotated[str, Field(min_length=1, max_length=64, repr=False, json_schema_extra=PERSONAL)]
+    customer_id: Annotated[str, Field(min_length=1, max_length=64, json_schema_extra=PERSONAL)]
     items: Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=100)]
     total: Money
-    payment_token: Annotated[
-        str, Field(min_length=1, max_length=64, repr=False, json_schema_extra={**PERSONAL, "x-secret": True})
-    ]
-    shipping_address: Annotated[Address, Field(repr=False)]
+    payment_token: Annotated[str, Field(min_length=1, max_length=64, json_schema_extra={**PERSONAL, "x-secret": True})]
+    shipping_address: Address
 
     @classmethod
     def example(cls) -> Self:

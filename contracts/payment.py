@@ -19,7 +19,7 @@ class PaymentAuthorized(OrderEvent):
     payment_id: PaymentId
     amount: Money
     items: Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=100)]
-    shipping_address: Annotated[Address, Field(repr=False)]
+    shipping_address: Address
 
     @classmethod
     def example(cls) -> Self:

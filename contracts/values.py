@@ -3,7 +3,9 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field
+
+from contracts.personal import PERSONAL, Discreet
 
 _VALUE = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -13,13 +15,12 @@ Stocked = Annotated[int, Field(ge=0, le=10**15, description="Number of pieces of
 MinorUnits = Annotated[
     int, Field(ge=0, le=10**15, description="An amount in the currency's minor units (cents; yen have none).")
 ]
-PERSONAL: dict[str, JsonValue] = {"x-personal-data": True}
-"""Marks a field that identifies a person: masked in logs, erased on request."""
-PersonalText = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=PERSONAL)]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+PersonalText = Annotated[Text, Field(json_schema_extra=PERSONAL)]
 CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.")]
 
 
-class Money(BaseModel):
+class Money(Discreet):
     """An amount of one currency, in its minor units. Never a float."""
 
     model_config = _VALUE
@@ -28,7 +29,7 @@ class Money(BaseModel):
     currency: CurrencyCode
 
 
-class OrderLine(BaseModel):
+class OrderLine(Discreet):
     """One product of an order, at the price that the shop set when the order was accepted."""
 
     model_config = _VALUE
@@ -38,14 +39,14 @@ class OrderLine(BaseModel):
     unit_price: MinorUnits
 
 
-class Address(BaseModel):
+class Address(Discreet):
     """Where the parcel goes. Every field is personal data."""
 
     model_config = _VALUE
 
     name: PersonalText
     line1: PersonalText
-    line2: PersonalText | None = None
+    line2: Annotated[Text | None, Field(json_schema_extra=PERSONAL)] = None
     city: PersonalText
     postal_code: Annotated[str, Field(min_length=1, max_length=16, json_schema_extra=PERSONAL)]
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code.")]
@@ -56,7 +57,7 @@ class Address(BaseModel):
         return cls(name="Ada", line1="1 Main St", city="Berlin", postal_code="10115", country="DE")
 
 
-class Shortage(BaseModel):
+class Shortage(Discreet):
     """A line that the stock did not cover."""
 
     model_config = _VALUE
