@@ -73,7 +73,7 @@ class Stack:
             http_ports={service: next_free_port(port) for service, port in _HTTP_PORTS.items()},
             extra=self.extra_environment,
         )
-        with steps.step("Migrations of four databases"):
+        with steps.step("Migrations of all databases"):
             self._run_all([services.migration_job(service, wiring, self.logs) for service in SERVICES])
         broker_ready()
         with steps.step("Exchanges and queues; products and stock"):
@@ -174,7 +174,7 @@ class Stack:
             ) from None
 
     def _start_services(self, steps: Steps, wiring: Wiring) -> None:
-        step = steps.begin("Four services: starting")
+        step = steps.begin("Services: starting")
         started = [services.service_process(service, wiring, self.logs) for service in SERVICES]
         self._cleanup.callback(_stop_together, started)
         for process in started:
@@ -183,7 +183,7 @@ class Stack:
             port = wiring.http_ports[process.name]
             process.wait_ready(lambda port=port: _says_ready(port), seconds=_READY_SECONDS)
         self.processes += started
-        step.done("Four services, each ready")
+        step.done(f"{len(started)} services, each ready")
 
 
 def _says_ready(port: int) -> bool:

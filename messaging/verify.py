@@ -150,7 +150,8 @@ def report(drifts: Sequence[Drift], wanted: Topology, console: Console) -> None:
     if not drifts:
         console.print(f"[green]✓[/] the broker holds what the document says: {size}", highlight=False)
         return
-    table = Table("", "what", title=f"{len(drifts)} differences from the document ({size})")
+    differences = "1 difference" if len(drifts) == 1 else f"{len(drifts)} differences"
+    table = Table("", "what", title=f"{differences} from the document ({size})")
     table.add_column("name", overflow="fold")
     table.add_column("detail", overflow="fold")
     for drift in drifts:

@@ -175,7 +175,7 @@ def test_the_report_is_readable(generated: Json) -> None:
     report([drift], topology_of(generated), console)
     report([], topology_of(generated), console)
     text = console.export_text()
-    assert "1 differences" in text
+    assert "1 difference from the document" in text
     assert drift.detail in text
     assert "✓" in text
 

@@ -1,14 +1,15 @@
-"""Numbers beyond what a database holds are refused at the border, in every event; none wraps, none is cut."""
+"""Numbers beyond what a database holds are refused at the border, in events and requests; none wraps, none is cut."""
 
+import json
 from collections.abc import Awaitable, Callable
 
 import pytest
 from faststream.rabbit import TestRabbitBroker
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
-from contracts import Event, StockReceived
+from contracts import StockReceived
 from inventory.app import build
 from inventory.domain import MOST_STOCKED
 from inventory.models import Stock
@@ -17,31 +18,39 @@ from inventory.settings import Settings
 from messaging.outcome import Reject
 from messaging.service import Service
 from messaging.testing import envelope
-from tests.contracts.bodies import EVERY_EVENT, body_of, name_of, places, read, replaced
+from order_api.schemas import EXAMPLE_ORDER, PlaceOrder, ReceiveStock
+from tests.contracts.bodies import EVERY_EVENT, Place, body_of, places, replaced
 
 MOST = 2**63 - 1
 """The greatest number that a column of a table holds."""
 
+BODIES: list[tuple[type[BaseModel], JsonValue]] = [
+    *((kind, body_of(kind.example())) for kind in EVERY_EVENT),
+    (PlaceOrder, EXAMPLE_ORDER),
+    (ReceiveStock, {"quantity": 24}),
+]
+"""What comes in from outside: events, and requests that have numbers."""
 NUMBERS = [
-    pytest.param(kind, place, id=f"{name_of(kind)}:{'.'.join(map(str, place))}")
-    for kind in EVERY_EVENT
-    for place, value in places(body_of(kind.example()))
+    pytest.param(kind, body, place, id=f"{kind.__name__}:{'.'.join(map(str, place))}")
+    for kind, body in BODIES
+    for place, value in places(body)
     if type(value) is int and place != ("version",)
 ]
-"""Every amount, quantity and count of every event."""
+"""Every amount, quantity and count in them."""
 
 
-@pytest.mark.parametrize(("kind", "place"), NUMBERS)
+@pytest.mark.parametrize(("kind", "body", "place"), NUMBERS)
 @given(number=st.integers(MOST + 1, 10**40), sign=st.sampled_from([1, -1]))
 @example(number=MOST + 1, sign=1)  # would wrap to the least number
 @example(number=2**64, sign=1)  # would wrap to nothing
 @example(number=2**64 + 1, sign=1)  # would wrap to one
 def test_a_number_beyond_the_tables_is_refused(
-    kind: type[Event], place: tuple[str | int, ...], number: int, sign: int
+    kind: type[BaseModel], body: JsonValue, place: Place, number: int, sign: int
 ) -> None:
-    """An event with a number that no table holds is no event: it is parked before a handler sees it."""
+    """An event with a number that no table holds is parked before a handler sees it; such a request is a 422."""
+    kind.model_validate_json(json.dumps(body))
     with pytest.raises(ValidationError):
-        read(kind, replaced(body_of(kind.example()), place, sign * number))
+        kind.model_validate_json(json.dumps(replaced(body, place, sign * number)))
 
 
 @pytest.mark.database
