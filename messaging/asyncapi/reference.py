@@ -153,12 +153,12 @@ class SchemaPage:
 
 
 class Reference:
-    """Reads one document. Every sequence is sorted by name."""
+    """Reads one document, in whatever order it is written. Every sequence is sorted by name."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
-        self.document = document
-        self.topology = topology_of(document)
-        self._channels: Json = document["channels"]
+        self.document: Json = json.loads(json.dumps(document, sort_keys=True))
+        self.topology = topology_of(self.document)
+        self._channels: Json = self.document["channels"]
 
     @cached_property
     def receives(self) -> tuple[Receive, ...]:

@@ -5,11 +5,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from devstack.paths import CHECKOUT
 from messaging.asyncapi.fields import constraints
 from messaging.asyncapi.page import to_html, to_svg
 from messaging.asyncapi.policy import policy_of
 from messaging.asyncapi.profile import Json
-from messaging.asyncapi.reading import topology_of
+from messaging.asyncapi.reading import DOCUMENT, load, topology_of
 
 _IDS = re.compile(r'\bid="([^"]+)"')
 _TARGETS = re.compile(r'\b(?:href|src)="([^"]*)"')
@@ -61,6 +62,12 @@ def test_tiers_stand_in_the_order_of_their_delays(html: str) -> None:
     for kind in ("queue", "exchange"):
         tiers = re.findall(rf'<article id="{kind}-orders\.retry\.(\w+)"', html)
         assert tiers == ["1s", "5s", "30s", "2m", "10m"]
+
+
+def test_the_page_follows_from_the_published_document_alone(html: str, svg: str) -> None:
+    """Read from the file, where everything is in another order than the code has it, it is the same to the byte."""
+    document = load(CHECKOUT / DOCUMENT)
+    assert (to_html(document), to_svg(document)) == (html, svg)
 
 
 def test_every_link_inside_resolves(html: str, svg: str) -> None:
