@@ -47,8 +47,7 @@ def show_samples(readings: Sequence[Reading], left_alone: Sequence[str], console
     """How many real messages of each type today's models read, and why others are refused."""
     for name, (count, refused) in totals(readings).items():
         mark = "[red]✗[/]" if refused else "[green]✓[/]"
-        read = f"{count - refused} of {count}" if refused else str(count)
-        console.print(f"{mark} {read} messages of {escape(name)} are read", highlight=False, soft_wrap=True)
+        console.print(f"{mark} {escape(name)}: {count - refused} of {count} read", highlight=False, soft_wrap=True)
     for reading in readings:
         if reading.problem:
             colour, note = ("red", "") if reading.breaking else ("dim", " (parked for that already)")

@@ -17,9 +17,9 @@ from messaging.topology import DEAD, UNROUTED, retry_tier, topology
 from tests.broker.probe import body, options, orders
 from tests.broker.rabbit import Broker, until, virtual_host
 
-TIER = "1h"
+TIER, SHORT_TIER = "1h", "50ms"
 QUEUE = "payment.order.created"
-TOPOLOGY = topology([QUEUE, "payment.shipping.ready"], [TIER])
+TOPOLOGY = topology([QUEUE, "payment.shipping.ready"], [TIER, SHORT_TIER])
 
 
 @pytest_asyncio.fixture
@@ -61,6 +61,20 @@ async def test_reading_takes_nothing_away(broker: Broker) -> None:
         await until(lambda: _holds(broker, before))
     taken = [await broker.take(f"{QUEUE}.dlq") for _ in waiting]
     assert [message.message_id for message in taken] == [str(order.event_id) for order in waiting]
+
+
+async def test_a_message_that_is_looked_at_returns_from_its_tier(broker: Broker) -> None:
+    """Looked at again and again, messages go back to their work queue when their time is over, each once."""
+    for order in orders(20):
+        await send(broker, retry_tier(SHORT_TIER), order)
+    tiers = topology([], [SHORT_TIER])
+
+    async def back() -> bool:
+        await queued(tiers, broker.url, 100)
+        return await broker.depth(QUEUE) == 20
+
+    await until(back)
+    assert await depths(broker) == {QUEUE: 20}
 
 
 async def test_no_more_than_asked_for_is_read(broker: Broker) -> None:

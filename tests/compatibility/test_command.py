@@ -64,7 +64,7 @@ def test_no_change_is_status_0(base: Json, tmp_path: Path) -> None:
     done = invoke("diff", "--base", str(file), "--samples", str(samples))
     assert (done.exit_code, done.stderr) == (0, "")
     assert "nothing changed" in done.stdout
-    assert "✓ 1 messages of order.created.v1 are read" in done.stdout
+    assert "✓ order.created.v1: 1 of 1 read" in done.stdout
     (samples / "two.json").write_text(json.dumps({"type": "order.created.v1", "payload": {}}))
     done = invoke("diff", "--base", str(file), "--samples", str(samples))
     assert done.exit_code == 1

@@ -12,6 +12,7 @@ from messaging.compatibility.report import as_json
 from messaging.compatibility.samples import Reading, read, totals
 from messaging.envelope import ATTEMPT, ERROR_CLASS
 from tests.compatibility.versions import OrderCreatedV2
+from tests.docs.markdown import ROOT, Page
 
 BODY: dict[str, Any] = json.loads(OrderCreated.example().model_dump_json())
 GOOD: dict[str, Any] = {"type": "order.created.v1", "payload": BODY}
@@ -83,3 +84,11 @@ def test_a_file_that_holds_no_message_is_named(tmp_path: Path, text: str) -> Non
     (tmp_path / "odd.json").write_text(text)
     with pytest.raises(UnreadableError, match=r"odd\.json is no recorded message"):
         list(recorded(tmp_path))
+
+
+def test_the_page_shows_a_recorded_message(tmp_path: Path) -> None:
+    """The example of the how-to can be written to a file as it stands, and is read."""
+    [block] = Page(ROOT / "docs" / "howto" / "evolve-an-event.md").blocks("json")
+    (tmp_path / "message.json").write_text(block.text)
+    [sample] = recorded(tmp_path)
+    assert read(sample, EVENTS.values()) == Reading(sample)
