@@ -91,6 +91,7 @@ class Database:
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error's text would hold bodies of events
             connect_args={
                 "async_creator_fn": _connect,
                 "timeout": CONNECT_TIMEOUT,

@@ -1,29 +1,65 @@
-"""Structured logs: JSON for machines, aligned text for a terminal."""
+"""Structured logs: JSON for machines, aligned text for a terminal. No line tells personal data or a secret."""
 
 import logging
 import sys
 from typing import Literal
 
 import structlog
+from structlog.typing import EventDict, ExcInfo, WrappedLogger
+from typing_extensions import override
+
+from messaging.disclosure import masked, trace, without_secrets
+
+WITH_HANDLERS_OF_THEIR_OWN = ("uvicorn", "uvicorn.access")
+
+
+class Discreet(logging.Formatter):
+    """For lines of libraries, which use the standard library's logging."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+    @override
+    def formatException(self, ei: object) -> str:
+        error = ei[1] if isinstance(ei, tuple) else None  # pyright: ignore[reportUnknownVariableType]
+        return trace(error).rstrip() if isinstance(error, BaseException) else ""
 
 
 def configure(service: str, level: str, form: Literal["console", "json"]) -> None:
     """Log to standard error, every line with the service's name."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=32)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=32, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.ExceptionRenderer(_trace),
+            _mask,
+            renderer,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    discreet, handler = Discreet("%(levelname)s %(name)s %(message)s"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(discreet)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    for name in WITH_HANDLERS_OF_THEIR_OWN:
+        for its_own in logging.getLogger(name).handlers:
+            its_own.setFormatter(discreet)
+
+
+def _mask(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    return masked(line)
+
+
+def _trace(exc_info: ExcInfo) -> str:
+    return trace(exc_info[1]).rstrip()

@@ -29,7 +29,7 @@ class Outgoing:
     name: str
     type: str
     order_id: UUID | None
-    body: str
+    body: str = field(repr=False)
     headers: dict[str, Any] = field(default_factory=dict)
     cause_id: UUID | None = None
     redrive: int = 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from messaging.disclosure import in_a_line
 from messaging.envelope import ATTEMPT, ERROR_CLASS, ERROR_REASON, FIRST_FAILURE, Envelope
 from messaging.outcome import Reject, Retry
 from messaging.topology import DEFAULT_TIERS, Delay
@@ -56,15 +57,13 @@ def failure_headers(envelope: Envelope, error: BaseException) -> dict[str, Any]:
 
 def reason_of(error: BaseException) -> str:
     """What went wrong in a sentence, and where it was raised, without the message's content."""
-    text = str(error) if isinstance(error, Retry | Reject) else "".join(_last_line(error))
+    text = str(error) if isinstance(error, Retry | Reject) else f"{in_a_line(error)}{_place(error)}"
     return text.replace("\x00", "")[:MAX_REASON]
 
 
-def _last_line(error: BaseException) -> list[str]:
+def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" (at {frames[-1].name}, line {frames[-1].lineno})" if frames else ""
-    first = str(error).splitlines()[0] if str(error) else ""
-    return [f"{first}{where}"]
+    return f" (at {frames[-1].name}, line {frames[-1].lineno})" if frames else ""
 
 
 def properties_of(message: Any) -> Mapping[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from messaging.disclosure import in_a_line
+
 log = structlog.get_logger(__name__)
 
 FIRST_PAUSE = 0.1
@@ -49,7 +51,7 @@ class Supervisor:
                     raise
                 reason = "its connection was lost"
             except Exception as error:  # noqa: BLE001 - a supervisor's duty; it is logged and run again
-                reason = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {in_a_line(error)}"
             if clock() - started > HEALTHY_AFTER:
                 pause = FIRST_PAUSE
             log.warning("background task restarts", task=name, reason=reason, pause=pause)

@@ -24,6 +24,7 @@ from contracts.event import Event
 from messaging import edge, inbox, outbox
 from messaging.away import Away
 from messaging.database import Database, DatabaseUnavailable, is_contention, is_unavailable
+from messaging.disclosure import in_a_line
 from messaging.inbox import Key
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
@@ -217,4 +218,4 @@ def _fail(work: Work, error: BaseException) -> None:
 
 
 def _brief(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return f"{type(error).__name__}: {in_a_line(error)}"

@@ -1,0 +1,77 @@
+"""What may be told of an error or in a log line: the kind, the place and the rule, never the data.
+
+An error's first line says what went wrong. What follows repeats data: Pydantic the input, PostgreSQL the failing row,
+SQLAlchemy the parameters.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import traceback
+from collections.abc import Mapping
+from typing import Any, cast
+
+from messaging.database import sqlstate
+from messaging.personal import MARKED, replaced
+
+MASKED = "***"
+SECRETS = frozenset({"api_key", "authorization", "password", "secret", "token"})
+"""Names under which a secret is logged if it is: masked as personal data is."""
+
+DATA_EXCEPTION = "22"
+"""The class of PostgreSQL's errors whose first line already quotes the value."""
+
+_SECRET = re.compile(
+    r"(?P<keep>\bBearer\s+)\S+"
+    r"|(?P<user>://[^\s:/@]*:)[^\s/@]+(?=@)"  # a password in a URL
+    r"|\b[a-z]+_[0-9a-f]{12}_[A-Za-z0-9_-]{43}",  # an API key
+    re.IGNORECASE,
+)
+
+
+def without_secrets(text: str) -> str:
+    """The text with bearer tokens, API keys and the passwords of URLs masked."""
+    return _SECRET.sub(lambda found: f"{found['keep'] or found['user'] or ''}{MASKED}", text)
+
+
+def in_a_line(error: BaseException) -> str:
+    """What went wrong, without the data that it went wrong with."""
+    code = sqlstate(error) or ""
+    if code.startswith(DATA_EXCEPTION):
+        return f"a value does not fit its column (SQLSTATE {code})"
+    return without_secrets(str(error).partition("\n")[0])
+
+
+def trace(error: BaseException, told: frozenset[int] = frozenset()) -> str:
+    """The traceback of an error and of what led to it, each with its first line only."""
+    parts: list[str] = []
+    told |= {id(error)}
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and id(before) not in told:
+        parts += [trace(before, told), "\nwhich led to:\n\n"]
+    parts += ["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__)]
+    parts.append(f"{type(error).__qualname__}: {in_a_line(error)}\n")
+    if isinstance(error, BaseExceptionGroup):
+        inside = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        parts += [textwrap.indent(trace(each, told), "  | ") for each in inside]
+    return "".join(parts)
+
+
+def masked(value: Any) -> Any:
+    """What a log may show of a value: personal data and secrets masked, in models and mappings at whatever depth."""
+    return _shown(replaced(value, MASKED, MARKED | SECRETS))
+
+
+def _shown(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _shown(inner) for name, inner in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list):
+        return [_shown(each) for each in cast("list[Any]", value)]
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {in_a_line(value)}"
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    return without_secrets(value if isinstance(value, str) else str(value))
