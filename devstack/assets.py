@@ -23,6 +23,10 @@ ASSETS = CHECKOUT / "order_api" / "assets"
 
 _STAMP = ".installed"
 _SECONDS = 120
+_WAYS_OUT = (
+    "npm's own settings name another registry or a proxy. Nothing else needs these files: /asyncapi and /openapi.json \
+work without."
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ class Package:
         except subprocess.TimeoutExpired:
             raise StackError(f"{wanted} could not be fetched from the npm registry within {_SECONDS} s") from None
         if done.returncode != 0:
-            raise StackError(f"{wanted} could not be fetched from the npm registry:\n{done.stderr}")
+            reason = "\n".join(done.stderr.splitlines()[:4])  # then comes npm's stack
+            raise StackError(f"{wanted} could not be fetched from the npm registry:\n{reason}\n{_WAYS_OUT}")
         [archive] = place.glob("*.tgz")
         return archive
 
