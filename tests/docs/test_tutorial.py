@@ -86,6 +86,9 @@ def test_the_document_has_the_new_queues(checkout: Path) -> None:
     added = {queue.name for queue in after.queues} - {queue.name for queue in before.queues}
     assert added == queues | {dead_letter_queue(queue) for queue in queues}
     assert consumers_of(load(checkout / DOCUMENT)).keys() >= queues
+    diff = run(checkout, "python", "-m", "devstack", "contracts", "diff", "--base", str(ROOT / DOCUMENT))
+    assert "9 changes" in diff.stdout
+    assert "all compatible" in diff.stdout
 
 
 def test_its_tests_pass_and_its_migration_runs(checkout: Path) -> None:
