@@ -42,9 +42,9 @@ def names(schema: Schema) -> set[str]:
 
 
 def same(keyword: str, one: Schema, other: Schema) -> bool:
-    """Whether a keyword says the same in both; a reference may lead to different things."""
+    """Whether a keyword says the same in both, word for word."""
     texts = {json.dumps(schema.get(keyword), sort_keys=True) for schema in (one, other)}
-    return (keyword in one) == (keyword in other) and len(texts) == 1 and '"$ref"' not in texts.pop()
+    return (keyword in one) == (keyword in other) and len(texts) == 1
 
 
 def as_object(schema: Any) -> Schema:
@@ -122,7 +122,7 @@ def _items(compare: Compare, written: Schema, read: Schema, place: str) -> Itera
     said, heard = written.get("items", {}), read["items"]
     if not isinstance(said, list) and not isinstance(heard, list):
         yield from compare(said, heard, f"{place}[]")
-    elif not same("items", written, read):
+    elif not same("items", written, read) or "$ref" in json.dumps(heard):
         yield Clash(place, "items", said, heard, certain=False)
 
 
@@ -146,7 +146,10 @@ def _properties(compare: Compare, written: Schema, read: Schema, place: str) -> 
 
 
 def _additional(compare: Compare, written: Schema, read: Schema, place: str) -> Iterator[Clash]:
+    """Fields that the reader does not name. Whether a schema that leaves room for some is ever used so, nobody knows."""
     taken = read["additionalProperties"]
+    if taken is False and "additionalProperties" not in written:
+        yield Clash(place, "additionalProperties", read=False, certain=False)
     others = {name: schema for name, schema in written.get("properties", {}).items() if name not in names(read)}
     if (beside := _beside(written)) is not None:
         others["*"] = beside

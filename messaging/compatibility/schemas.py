@@ -10,7 +10,7 @@ it does not know (contracts.event.Event), unless `additionalProperties` says oth
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from messaging.compatibility.rules import CONCERNS, RULES, Clash, Schema, as_object, inside, names, same, values
 
@@ -41,7 +41,7 @@ class Comparison:
 
     def clashes(self, written: Any, read: Any, place: str = "") -> list[Clash]:
         """Everything that `written` may say and `read` does not take."""
-        written, read = as_object(written), as_object(read)
+        written, read = _as_choice(as_object(written)), _as_choice(as_object(read))
         if "$ref" in written or "$ref" in read:
             return self._referred(written, read, place)
         if (parts := _all_of(read)) != [read]:
@@ -86,10 +86,40 @@ class Comparison:
             if keyword in RULES:
                 if keyword not in CONCERNS or CONCERNS[keyword] in types or _is_number(keyword, types):
                     yield from RULES[keyword](self.clashes, written, read, place)
-            elif not _is_harmless(keyword, written, read):
+            elif not self._is_harmless(keyword, written, read):
                 yield Clash(place, keyword, written.get(keyword), read.get(keyword), certain=False)
         if "properties" in read and "additionalProperties" not in read:
             yield from (Clash(inside(place, name), UNREAD) for name in sorted(names(written) - names(read)))
+
+    def _is_harmless(self, keyword: str, written: Schema, read: Schema) -> bool:
+        """Whether a keyword without a rule refuses nothing: it asks nothing, or the same of both."""
+        if keyword == "type" or _is_annotation(keyword):
+            return True
+        if keyword == "patternProperties":  # it also decides what `properties` and `additionalProperties` are asked
+            return written == read and self._same_references(read, set())
+        return same(keyword, written, read) and self._same_references(read[keyword], set())
+
+    def _same_references(self, schema: object, seen: set[str]) -> bool:
+        """Whether all that a schema refers to is word for word the same in both documents."""
+        if isinstance(schema, list):
+            return all(self._same_references(each, seen) for each in cast("list[object]", schema))
+        if not isinstance(schema, dict):
+            return True
+        parts = cast("dict[str, object]", schema)
+        name = parts.get("$ref")
+        if isinstance(name, str) and name not in seen:
+            seen.add(name)
+            one, other = (_target(document, parts) for document in (self._writer, self._reader))
+            return one == other and self._same_references(one, seen)
+        return all(self._same_references(each, seen) for each in parts.values())
+
+
+def _as_choice(schema: Schema) -> Schema:
+    """A union whose tag tells which one it is needs no care that exactly one fits."""
+    if "oneOf" not in schema or "discriminator" not in schema:
+        return schema
+    rest = {keyword: value for keyword, value in schema.items() if keyword not in {"oneOf", "discriminator"}}
+    return {**rest, "anyOf": schema["oneOf"]}
 
 
 def _target(document: Schema, schema: Schema) -> Schema:
@@ -138,13 +168,6 @@ def _is_number(keyword: str, types: Sequence[str]) -> bool:
 
 def _is_annotation(keyword: str) -> bool:
     return keyword in _ANNOTATIONS or keyword.startswith("x-")
-
-
-def _is_harmless(keyword: str, written: Schema, read: Schema) -> bool:
-    """Whether a keyword without a rule refuses nothing: it asks nothing, or the same of both."""
-    if keyword == "patternProperties":  # it also decides what `properties` and `additionalProperties` are asked
-        return written == read and same(keyword, written, read)
-    return keyword == "type" or _is_annotation(keyword) or same(keyword, written, read)
 
 
 def _fewest(found: Iterable[list[Clash]]) -> list[Clash]:

@@ -180,6 +180,22 @@ class Maybe:
 
 
 @dataclass(frozen=True)
+class Either:
+    """A value of one kind or of another."""
+
+    of: Kind
+    other: Kind
+
+    def annotation(self, name: str) -> Any:
+        """The type of a field."""
+        return self.of.annotation(f"{name}One") | self.other.annotation(f"{name}Other")
+
+    def values(self) -> st.SearchStrategy[Any]:
+        """What may be written."""
+        return self.of.values() | self.other.values()
+
+
+@dataclass(frozen=True)
 class Part:
     """A field of a record. `default` is for one that may be missing; it is not checked, so it need not fit."""
 
@@ -217,7 +233,7 @@ class Record:
         )
 
 
-Kind = Text | Shaped | Number | Flag | Choice | Many | Named | Maybe | Record
+Kind = Text | Shaped | Number | Flag | Choice | Many | Named | Maybe | Either | Record
 
 
 def is_possible(kind: Kind) -> bool:
@@ -229,8 +245,8 @@ def is_possible(kind: Kind) -> bool:
             return kind.high is None or kind.low <= kind.high
         case Many():
             return is_possible(kind.of) and not (kind.unique and not isinstance(kind.of, Text | Number | Choice))
-        case Named() | Maybe():
-            return is_possible(kind.of)
+        case Named() | Maybe() | Either():
+            return is_possible(kind.of) and (not isinstance(kind, Either) or is_possible(kind.other))
         case Record():
             return all(is_possible(part.kind) for _, part in kind.parts)
         case _:
@@ -265,6 +281,7 @@ def _holding(inner: st.SearchStrategy[Kind]) -> st.SearchStrategy[Kind]:
         st.builds(Many, plain, *lengths, st.just(value=True)),
         st.builds(Named, inner, *lengths),
         st.builds(Maybe, inner),
+        st.builds(Either, inner, leaves),
         _records(inner),
     )
 
@@ -297,7 +314,7 @@ def changed(draw: st.DrawFn, kind: Kind) -> Kind:
         return kind.of if isinstance(kind, Maybe) else Maybe(kind)
     if isinstance(kind, Record):
         return draw(changed_record(kind))
-    if isinstance(kind, Maybe) or (isinstance(kind, Many | Named) and draw(st.booleans())):
+    if isinstance(kind, Maybe | Either) or (isinstance(kind, Many | Named) and draw(st.booleans())):
         return replace(kind, of=draw(changed(kind.of)))
     return draw(altered(kind))
 
