@@ -146,7 +146,7 @@ def _properties(compare: Compare, written: Schema, read: Schema, place: str) -> 
 
 
 def _additional(compare: Compare, written: Schema, read: Schema, place: str) -> Iterator[Clash]:
-    """Fields that the reader does not name. Whether a schema that leaves room for some is ever used so, nobody knows."""
+    """Fields that the reader does not name. Whether an open schema is ever written with some, nobody can tell."""
     taken = read["additionalProperties"]
     if taken is False and "additionalProperties" not in written:
         yield Clash(place, "additionalProperties", read=False, certain=False)
