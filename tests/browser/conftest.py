@@ -27,7 +27,7 @@ AXE = Package(
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site() -> Iterator[str]:
     """The address of the order API. No lifespan runs: nothing that is visited needs its database or broker."""
     listening = socket.create_server((HOST, 0))
