@@ -1,7 +1,7 @@
 """`python -m devstack.document`: the one module, tests apart, that imports every service.
 
-It runs in a process of its own, as does `devstack.contracts`, so that no other command of `./run` pays for these imports
-or breaks with a service.
+It runs in a process of its own, as does `devstack.contracts`, so that no other command of `./run` pays for these
+imports or breaks with a service.
 """
 
 from importlib import import_module
