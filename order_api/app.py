@@ -63,9 +63,10 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
     api.add_middleware(RequestLimits, body=settings.body_limit)
     api.add_middleware(Authentication, keys=keys, open_paths=settings.open_paths, rate=settings.rate_limit)
     problems.install(api)
-    for routes in ROUTERS:
-        api.include_router(routes)
+    for router in ROUTERS:
+        api.include_router(router)
     api.router.routes.extend(service.health.routes)
+    api.state.routes = [*(route for router in ROUTERS for route in router.routes), *service.health.routes]
     return api
 
 

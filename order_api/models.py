@@ -13,7 +13,7 @@ from sqlmodel import Field, Relationship, SQLModel
 from contracts import CancelReason, Money, OrderCancelRequested, OrderCreated, OrderEvent
 from messaging.order_row import OrderRow
 from messaging.outcome import Again
-from messaging.tables import attach
+from messaging.tables import PERSONAL_TEXT, attach
 from order_api import domain
 from order_api.callers import Caller
 from order_api.domain import GIVES_REASON, Patience, Status, contradictory, status_of
@@ -77,7 +77,7 @@ class Order(OrderRow, Model, table=True):
 
     client_id: str = Field(sa_type=Text)
     """Whose API key it was placed with; no other client sees it."""
-    customer_id: str = Field(sa_type=Text)
+    customer_id: str = Field(sa_type=Text, sa_column_kwargs=PERSONAL_TEXT)
     """That client's own reference."""
     currency: str = Field(sa_type=Text)
     total: int = Field(sa_type=BigInteger)
@@ -201,6 +201,20 @@ class Order(OrderRow, Model, table=True):
 def _reason(status: Status, known: Mapping[str, Fact]) -> str | None:
     source = known.get(GIVES_REASON.get(status, ""))
     return None if source is None else source.detail.get("reason")
+
+
+class Erasure(Model, table=True):
+    """An order whose personal data was erased: who did it, and when. Says nothing of whose it was.
+
+    No key to the order's row: after a restore the list is copied whole, and erased again.
+    """
+
+    __tablename__: ClassVar[Any] = "erasures"
+
+    order_id: UUID = Field(primary_key=True)
+    erased_at: datetime = Field(sa_type=Moment)  # pyright: ignore[reportArgumentType]
+    """For the first time."""
+    erased_by: str = Field(sa_type=Text)
 
 
 class ApiKey(Model, table=True):

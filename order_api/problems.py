@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from messaging.database import DatabaseUnavailable
 
@@ -145,11 +146,23 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return render(Problem(Kind.INVALID_REQUEST, flaws=flaws).details)
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     if isinstance(error, Problem):
         return render(error.details, error.headers)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return render(_plain(error.status_code), {"Allow": ", ".join(sorted(_allowed(request)))})
     return render(_plain(error.status_code), error.headers)
+
+
+def _allowed(request: Request) -> set[str]:
+    """Every method that the path has; Starlette names those of the first route that it finds."""
+    return {
+        method
+        for route in request.app.state.routes
+        if isinstance(route, Route) and route.path_regex.match(request.url.path)
+        for method in route.methods or ()
+    }
 
 
 async def _away(_: Request, __: Exception) -> Response:

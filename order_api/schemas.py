@@ -1,11 +1,12 @@
 """What goes in and out over HTTP. Separate from the events: the two change for different reasons."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from contracts import Address, OrderCreated
 from contracts.values import CurrencyCode, MinorUnits, Quantity, Sku
@@ -150,6 +151,20 @@ class OrderView(BaseModel):
         )
 
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _in_rfc_3339(value: object) -> object:
+    """Pydantic reads numbers and shorter texts as moments, too, which nobody who sends them means."""
+    if isinstance(value, str) and _RFC_3339.fullmatch(value):
+        return value
+    msg = "RFC 3339, with a time zone"
+    raise ValueError(msg)
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_in_rfc_3339)]
+
+
 class OrderQuery(BaseModel):
     """Which orders to list."""
 
@@ -161,8 +176,8 @@ class OrderQuery(BaseModel):
     )
     status: Annotated[list[Status], Field(description="Only orders with one of these statuses.")] = []
     customer_id: Annotated[Name | None, Field(description="Only this customer's orders.")] = None
-    created_from: Annotated[AwareDatetime | None, Field(description="Only orders created then or later.")] = None
-    created_before: Annotated[AwareDatetime | None, Field(description="Only orders created before then.")] = None
+    created_from: Annotated[Moment | None, Field(description="Only orders created then or later.")] = None
+    created_before: Annotated[Moment | None, Field(description="Only orders created before then.")] = None
 
 
 class OrderList(BaseModel):

@@ -29,7 +29,7 @@ IfNoneMatch = Annotated[str | None, Depends(_if_none_match)]
 
 def _answers(media_type: str) -> dict[int | str, dict[str, Any]]:
     tag = {"ETag": {"description": "The tag of this version.", "schema": {"type": "string"}}}
-    text = {"type": "object"} if media_type == JSON else {"type": "string"}
+    text = {"type": "string"} if media_type == HTML else {"type": "object"}
     return {
         200: {"content": {media_type: {"schema": text}}, "headers": tag},
         304: {"description": "The client has this version.", "headers": tag},

@@ -1,5 +1,6 @@
-"""The bound on request bodies."""
+"""The bounds on requests."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import httpx2
@@ -9,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from order_api.request_limits import RequestLimits
 
@@ -49,3 +51,50 @@ async def test_streamed(chunks: int, status: int) -> None:
     async with _client() as client:
         response = await client.post("/", content=body())
     assert response.status_code == status
+
+
+async def test_headers_that_are_too_large() -> None:
+    """All names and values together have a bound."""
+    async with _client() as client:
+        assert (await client.post("/", headers={"x-note": "n" * 15_000})).status_code == 200
+        refused = await client.post("/", headers={f"x-{number}": "n" * 2_000 for number in range(9)})
+    assert refused.status_code == 431
+    assert refused.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_body_that_drips_is_given_up() -> None:
+    """Patience is for the whole body, not for each chunk; what comes after it, the client's going, has all time."""
+    app = RequestLimits(Starlette(routes=[Route("/", _length, methods=["POST"])]), LIMIT, patience=0.05)
+    sent: list[Message] = []
+
+    async def drip() -> Message:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b"", "root_path": ""}
+    await app(scope, drip, send)
+    assert sent[0]["status"] == 408
+
+
+async def test_the_clients_going_is_waited_for_without_end() -> None:
+    """A stream listens for it long after the body was read."""
+    heard: list[str] = []
+
+    async def listen(_: Scope, receive: Receive, __: Send) -> None:
+        heard.append((await receive())["type"])
+        heard.append((await receive())["type"])
+
+    messages = [{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}]
+
+    async def receive() -> Message:
+        if len(messages) == 1:
+            await asyncio.sleep(0.1)
+        return messages.pop(0)
+
+    async def send(_: Message) -> None: ...
+
+    await RequestLimits(listen, LIMIT, patience=0.05)({"type": "http", "headers": []}, receive, send)
+    assert heard == ["http.request", "http.disconnect"]

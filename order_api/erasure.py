@@ -1,0 +1,71 @@
+"""Whose orders are erased, and the record of it. What is personal in a database is messaging.erasure's to know."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from messaging import erasure
+from messaging.database import Database
+from order_api.models import Erasure, Model, Order
+from order_api.reading import reading
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A customer's orders: those that can be erased, and those that still need their address."""
+
+    settled: Sequence[UUID]
+    unsettled: Sequence[UUID]
+
+
+class WhoseCustomer(Exception):  # noqa: N818 - a question
+    """Several clients have a customer of that name."""
+
+    def __init__(self, clients: Sequence[str]) -> None:
+        super().__init__(", ".join(clients))
+
+
+async def find(database: Database, customer_id: str, client_id: str | None) -> Found:
+    """Find a client's customer's orders. Raises WhoseCustomer when no client is named and several know the name."""
+    async with reading(database) as db:
+        wanted = select(Order).where(col(Order.customer_id) == customer_id).order_by(col(Order.created_at))
+        if client_id is not None:
+            wanted = wanted.where(col(Order.client_id) == client_id)
+        orders = (await db.exec(wanted)).all()
+    clients = sorted({order.client_id for order in orders})
+    if len(clients) > 1:
+        raise WhoseCustomer(clients)
+    return Found(
+        settled=[order.order_id for order in orders if order.settled],
+        unsettled=[order.order_id for order in orders if not order.settled],
+    )
+
+
+_FORGET_ANSWERS = text("DELETE FROM idempotency_keys WHERE answer ->> 'order_id' = ANY (CAST(:orders AS text[]))")
+"""Key, fingerprint and answer come from the customer's request. A repetition is told that it is no longer kept."""
+
+
+async def erase(url: str, order_ids: Collection[UUID], by: str) -> int:
+    """Erase these orders in the order API's database, and record it; return how many rows changed."""
+
+    async def record(db: AsyncSession) -> None:
+        connection = await db.connection()
+        await connection.execute(_FORGET_ANSWERS, {"orders": [str(each) for each in order_ids]})
+        now = datetime.now(UTC)
+        rows = [{"order_id": each, "erased_at": now, "erased_by": by} for each in order_ids]
+        if rows:
+            await connection.execute(insert(Erasure).values(rows).on_conflict_do_nothing())
+
+    return await erasure.erase(url, Model.metadata, order_ids, record)
+
+
+async def erased(database: Database) -> Sequence[Erasure]:
+    """Every order that was erased, oldest first."""
+    async with reading(database) as db:
+        return (await db.exec(select(Erasure).order_by(col(Erasure.erased_at), col(Erasure.order_id)))).all()
