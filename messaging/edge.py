@@ -23,6 +23,7 @@ class Step(StrEnum):
     RELAY_COMMIT = "relay.commit"
     PRUNE_COMMIT = "prune.commit"
     SUSPECT_COMMIT = "suspect.commit"
+    ERASURE_COMMIT = "erasure.commit"
     EVENT_PUBLISH = "event.publish"
     RETRY_PUBLISH = "retry.publish"
     DEAD_PUBLISH = "dead.publish"

@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 
 from contracts.event import OrderEvent
 from messaging.lifecycle import Lifecycle, Step
+from messaging.tables import PERSONAL_BODY
 
 E = TypeVar("E", bound=OrderEvent)
 
@@ -25,7 +26,9 @@ class OrderRow(SQLModel):
 
     order_id: UUID = Field(primary_key=True)
     state: str = Field(default=NEW, sa_type=Text, sa_column_kwargs={"server_default": NEW})
-    said: dict[str, Any] = Field(default_factory=dict, sa_type=JSONB, sa_column_kwargs={"server_default": "{}"})
+    said: dict[str, Any] = Field(
+        default_factory=dict, sa_type=JSONB, sa_column_kwargs={"server_default": "{}", **PERSONAL_BODY}
+    )
     """The bodies of the events said about the order, by name; what is said again is taken from here."""
     anomalies: list[dict[str, Any]] = Field(
         default_factory=list, sa_type=JSONB, sa_column_kwargs={"server_default": "[]"}

@@ -167,15 +167,15 @@ class Mover:
             yield broker
 
 
-def exact_copy(message: AbstractIncomingMessage, *, keep_history: bool) -> aio_pika.Message:
-    """The message to be published again: body, headers and properties as they are.
+def exact_copy(message: AbstractIncomingMessage, *, keep_history: bool, body: bytes | None = None) -> aio_pika.Message:
+    """The message to be published again: headers and properties as they are, and the body, unless another is given.
 
     The history of the broker's own dead-lettering stays only where messages rest: on its way through tiers, a message
     that is published with it vanishes on RabbitMQ 3.10.
     """
     dropped = ("x-delivery-count",) if keep_history else BROKER_HISTORY
     return aio_pika.Message(
-        message.body,
+        message.body if body is None else body,
         headers={name: value for name, value in message.headers.items() if not name.startswith(dropped)},
         content_type=message.content_type,
         content_encoding=message.content_encoding,

@@ -5,6 +5,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 METADATA = MetaData()
 
+PERSONAL = "personal-data"
+"""Key in a column's `info`: it holds personal data, and which kind."""
+TEXT, BODY = "text", "body"
+"""A value that is personal as a whole; bodies of events, in which contracts say what is."""
+PERSONAL_TEXT = {"info": {PERSONAL: TEXT}}
+PERSONAL_BODY = {"info": {PERSONAL: BODY}}
+"""Options of a column. Its table says whose it is by `order_id`, or by `key` as text."""
+
 INBOX = Table(
     "inbox",
     METADATA,
@@ -23,7 +31,7 @@ OUTBOX = Table(
     Column("name", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("order_id", Uuid),
-    Column("body", Text, nullable=False),
+    Column("body", Text, nullable=False, info={PERSONAL: BODY}),
     Column("headers", JSONB, nullable=False),
     Column("cause_id", Uuid),
     Column("redrive", Integer, nullable=False),

@@ -10,7 +10,7 @@ from sqlmodel import Field, SQLModel
 from contracts import CancelReason, DeclineReason, Money
 from messaging.ledger import Entry
 from messaging.order_row import OrderRow
-from messaging.tables import attach
+from messaging.tables import PERSONAL_TEXT, attach
 from payment.domain import State
 
 
@@ -75,7 +75,7 @@ class GatewayAccount(Entry, Model, table=True):
     status: AccountStatus = Field(default=AccountStatus.UNKNOWN, sa_column=_stored(AccountStatus))
     generation: int = Field(default=1)
     """How many times the amount was held: each renewal of an expired hold adds one."""
-    token: str | None = Field(default=None, sa_type=Text)
+    token: str | None = Field(default=None, sa_type=Text, sa_column_kwargs=PERSONAL_TEXT)
     amount: int | None = Field(default=None, sa_type=BigInteger)
     currency: str | None = Field(default=None, sa_type=Text)
     decline_reason: DeclineReason | None = Field(default=None, sa_column=_stored(DeclineReason, nullable=True))

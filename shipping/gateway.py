@@ -7,13 +7,18 @@ from typing import Protocol
 from uuid import UUID
 
 from contracts import Address, CancelReason, InventoryReserved
-from messaging.outcome import Retry
+from messaging.outcome import Reject, Retry
+from messaging.personal import is_erased
 from messaging.remote import RemoteEnd
 from shipping.domain import Verdict
 
 
 class CarrierUnavailable(Retry):
     """The carrier answered with an error of its own (5xx)."""
+
+
+class AddressErased(Reject):
+    """The order's address was erased, and the carrier knows of no parcel: there is nowhere to ship to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +67,22 @@ class Carrier:
         )
 
     async def book(self, event: InventoryReserved) -> Booking:
-        """Book the order's parcel."""
-        key = str(event.order_id)
-        return await self._ask(key, partial(self._remote.book, key, event.shipping_address), Verdict)
+        """Book the order's parcel. Raises AddressErased rather than book one to nowhere."""
+        key, address = str(event.order_id), event.shipping_address
+        call = partial(self._booked, key) if is_erased(address) else partial(self._remote.book, key, address)
+        return await self._ask(key, call, Verdict)
 
     async def cancel(self, order_id: UUID, reason: CancelReason) -> Booking:
         """Cancel the order's parcel, and see to it that none is ever booked again."""
         key = str(order_id)
         return await self._ask(key, partial(self._remote.cancel, key, reason), {Verdict.FENCED, Verdict.UNDELIVERABLE})
+
+    async def _booked(self, key: str) -> Booking:
+        """What the carrier was asked for before the address was erased."""
+        found = await self._remote.find(key)
+        if found is None:
+            raise AddressErased("the address was erased, and the carrier knows of no parcel")
+        return found
 
     async def _ask(self, key: str, call: Callable[[], Awaitable[Booking]], settled: Collection[Verdict]) -> Booking:
         """Ask under the order's key. `settled`: the verdicts that show, after silence, that it was carried out."""
