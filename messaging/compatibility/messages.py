@@ -76,17 +76,20 @@ def _removed(event: str, base: Document, old: Talk) -> Finding:
 
 
 def _schemas(event: str, base: Document, head: Document, old: Talk, new: Talk) -> Iterator[Finding]:
-    """Payload and headers, in both directions of a rolling upgrade."""
+    """Payload and headers, in both directions of a rolling upgrade.
+
+    Producers read old bodies, too: they keep what they said, to say it again.
+    """
     before, after = base["components"]["messages"][event], head["components"]["messages"][event]
     early = f"once upgraded it cannot read what {_and(old.producers)} said before"
     late = f"until upgraded it cannot read what {_and(new.producers)} says from now on"
-    for part in ("payload", "headers"):
+    for part, readers in (("payload", new.consumers | new.producers), ("headers", new.consumers)):
         for clash in Comparison(base, head).clashes(before.get(part, {}), after.get(part, {}), part):
             if clash.keyword == UNREAD:
                 lost = "what the field says is lost to it"
                 yield Finding(clash.place, "field removed or renamed", tuple(sorted(old.consumers)), lost)
             else:
-                yield _finding(clash, clash.written, clash.read, new.consumers, early)
+                yield _finding(clash, clash.written, clash.read, readers, early)
         for clash in Comparison(head, base).clashes(after.get(part, {}), before.get(part, {}), part):
             if clash.keyword == UNREAD:
                 yield Finding(clash.place, "new field; whoever does not know it ignores it")

@@ -56,7 +56,8 @@ def show_samples(readings: Sequence[Reading], left_alone: Sequence[str], console
     if not readings:
         console.print("no message to read", highlight=False, soft_wrap=True)
     if left_alone:
-        text = f"{len(left_alone)} work queues are consumed and were left alone: `contracts record` copies what flows"
+        text = f"work queues left alone, as they are consumed: {len(left_alone)}; "
+        text += "`contracts record` copies what flows through them"
         console.print(f"[dim]{text}[/]", highlight=False, soft_wrap=True)
 
 

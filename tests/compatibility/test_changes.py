@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from rich.console import Console
@@ -10,7 +10,8 @@ from rich.console import Console
 from messaging.asyncapi.profile import Json
 from messaging.compatibility.broker import compare_topologies
 from messaging.compatibility.messages import compare_events
-from messaging.compatibility.report import show
+from messaging.compatibility.report import show, show_samples
+from messaging.compatibility.samples import Reading, Sample
 from messaging.compatibility.verdict import Finding, Verdict, breaking
 
 Plant = Callable[[Json], object]
@@ -145,7 +146,7 @@ def closed_to_a_new_field(document: Json) -> None:
 
 def other_default(document: Json) -> None:
     """A message that leaves it out means something else."""
-    field(document, "line2", "Address")["default"] = "c/o"
+    field(document, "version", "ShippingFailed")["default"] = 2
 
 
 def new_keyword(document: Json) -> None:
@@ -174,6 +175,8 @@ def event_removed(document: Json) -> None:
 
 
 READY = ("inventory", "order_api", "payment")
+ALL = (*READY, "shipping")
+"""Consumers of shipping.ready, and its producer, who reads again what it said before."""
 
 
 @pytest.mark.parametrize(
@@ -182,22 +185,27 @@ READY = ("inventory", "order_api", "payment")
         (removed_field, "shipping.ready.v1", "payload.carrier: field removed or renamed", READY),
         (removed_field, "shipping.ready.v1", "payload.carrier: required: yes → no", READY),
         (removed_optional_field, "order.created.v1", "payload.shipping_address.line2: field removed", ["payment"]),
-        (new_required_field, "shipping.ready.v1", "payload.depot: required: no → yes", READY),
+        (new_required_field, "shipping.ready.v1", "payload.depot: required: no → yes", ALL),
         (no_longer_required, "shipping.ready.v1", "payload.carrier: required: yes → no", READY),
         (renamed_field, "shipping.ready.v1", "payload.carrier: field removed or renamed", READY),
-        (other_type, "payment.declined.v1", "payload.amount.amount: type: +string -integer", ["order_api"]),
-        (no_null, "order.created.v1", "payload.shipping_address.line2: type: ", ["payment"]),
-        (narrower_enum, "shipping.failed.v1", "payload.reason: enum: -expiry", ["inventory", "order_api"]),
+        (other_type, "payment.declined.v1", "payload.amount.amount: type: +string -integer", ["order_api", "payment"]),
+        (no_null, "order.created.v1", "payload.shipping_address.line2: type: ", ["order_api", "payment"]),
+        (narrower_enum, "shipping.failed.v1", "payload.reason: enum: -expiry", ["inventory", "order_api", "shipping"]),
         (wider_enum, "shipping.failed.v1", "payload.reason: enum: +weather", ["inventory", "order_api"]),
-        (lower_maximum, "stock.received.v1", "payload.quantity: maximum: 1000000 → 10", ["inventory"]),
+        (lower_maximum, "stock.received.v1", "payload.quantity: maximum: 1000000 → 10", ["inventory", "order_api"]),
         (longer_text, "shipping.ready.v1", "payload.tracking_number: maxLength: 64 → 100", READY),
         (more_items, "order.created.v1", "payload.items: maxItems: 100 → 200", ["payment"]),
-        (other_pattern, "order.created.v1", "payload.total.currency: pattern: ", ["payment"]),
-        (other_format, "stock.recorded.v1", "payload.receipt_id: format: uuid → uri", ["order_api"]),
-        (closed, "shipping.ready.v1", "payload: additionalProperties: none → false", READY),
-        (closed_to_a_new_field, "shipping.ready.v1", "payload.carrier: additionalProperties: yes → no", READY),
-        (other_default, "order.created.v1", "payload.shipping_address.line2: default: none → c/o", ["payment"]),
-        (new_keyword, "shipping.ready.v1", "payload: if: none → ", READY),
+        (other_pattern, "order.created.v1", "payload.total.currency: pattern: ", ["order_api", "payment"]),
+        (other_format, "stock.recorded.v1", "payload.receipt_id: format: uuid → uri", ["inventory", "order_api"]),
+        (closed, "shipping.ready.v1", "payload: additionalProperties: none → false", ALL),
+        (closed_to_a_new_field, "shipping.ready.v1", "payload.carrier: additionalProperties: yes → no", ALL),
+        (
+            other_default,
+            "order.created.v1",
+            "payload.shipping_address.line2: default: none → c/o",
+            ["order_api", "payment"],
+        ),
+        (new_keyword, "shipping.ready.v1", "payload: if: none → ", ALL),
         (header_narrowed, "stock.received.v1", "headers.x-redrive: exclusiveMaximum: 1000000 → 10", ["inventory"]),
         (other_content_type, "shipping.ready.v1", "content type: application/json → application/avro", READY),
         (nobody_says_it, "shipping.ready.v1", "shipping no longer says it", READY),
@@ -365,6 +373,23 @@ def test_the_report_is_readable(base: Json, head: Json) -> None:
     assert "enum: +weather" in text
     assert "breaks inventory, order_api: until upgraded it cannot read what shipping says from now on" in text
     assert "break inventory, order_api, payment, shipping. The way out: docs/howto/evolve-an-event.md" in text
+
+
+def test_the_report_of_samples_is_readable() -> None:
+    """How many messages of each type are read, which are not and why, and which queues were not looked at."""
+    sample = Sample("payment.order.created.dlq", b"{}", type="order.created.v1")
+    parked = replace(sample, headers={"x-error-class": "Poison"})
+    console = Console(record=True, width=200, file=io.StringIO())
+    readings = [Reading(sample), Reading(sample, "total: Field required"), Reading(parked, "items: Field required")]
+    show_samples(readings, ["payment.order.created"], console)
+    show_samples([], [], console)
+    assert console.export_text().splitlines() == [
+        "✗ order.created.v1: 2 of 3 read",
+        "  payment.order.created.dlq: total: Field required",
+        "  payment.order.created.dlq: items: Field required (parked for that already)",
+        "work queues left alone, as they are consumed: 1; `contracts record` copies what flows through them",
+        "no message to read",
+    ]
 
 
 def test_a_finding_breaks_when_it_has_a_reason() -> None:
