@@ -201,9 +201,9 @@ ALL = (*READY, "shipping")
         (closed_to_a_new_field, "shipping.ready.v1", "payload.carrier: additionalProperties: yes → no", ALL),
         (
             other_default,
-            "order.created.v1",
-            "payload.shipping_address.line2: default: none → c/o",
-            ["order_api", "payment"],
+            "shipping.failed.v1",
+            "payload.version: default: 1 → 2",
+            ["inventory", "order_api", "shipping"],
         ),
         (new_keyword, "shipping.ready.v1", "payload: if: none → ", ALL),
         (header_narrowed, "stock.received.v1", "headers.x-redrive: exclusiveMaximum: 1000000 → 10", ["inventory"]),
