@@ -7,7 +7,7 @@ imports or breaks with a service.
 from importlib import import_module
 from pathlib import Path
 
-from devstack import services
+from devstack import life_cycle, services
 from devstack.paths import CHECKOUT
 from messaging.asyncapi.generate import generate
 from messaging.asyncapi.page import PAGE, PICTURE, to_html, to_svg
@@ -25,9 +25,10 @@ def documents() -> dict[Path, str]:
 
 
 def published() -> dict[Path, str]:
-    """Return all published files: the document, and the page and the picture that show it."""
+    """Return all published files: the document, the page and the picture that show it, and the state tables drawn."""
     document = generate(SERVICES)
-    return {**documents(), PAGE: to_html(document), PICTURE: to_svg(document)}
+    pages = {PAGE: to_html(document), PICTURE: to_svg(document), life_cycle.PAGE: life_cycle.page()}
+    return {**documents(), **pages}
 
 
 def write_documents() -> None:
