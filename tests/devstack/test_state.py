@@ -11,7 +11,13 @@ from devstack.errors import StackError
 from devstack.single import held, holder
 from devstack.unprivileged import reachable, reachable_folder
 
-ENDPOINTS = Endpoints("http://127.0.0.1:8000", "amqp://u:p@127.0.0.1:5672/", None, {"payment": "postgresql://u:p@h/d"})
+ENDPOINTS = Endpoints(
+    "http://127.0.0.1:8000",
+    "amqp://u:p@127.0.0.1:5672/",
+    None,
+    {"payment": "postgresql://u:p@h/d"},
+    {"client": "sk_c", "operator": "sk_o"},
+)
 
 
 def test_only_its_user_can_read_the_endpoints(tmp_path: Path) -> None:
