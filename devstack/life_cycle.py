@@ -30,17 +30,20 @@ _INTRODUCTION = """# The life of an order
 Each service knows its own part of an order, and says what it did as an event. The order API collects these facts; the
 order's status follows from the set of them, so neither the order in which they arrive nor repetition matters. What each
 service does is a table, and these are the tables that run (`domain.py` in each service;
-[why](decisions/0007-the-order-row-is-the-memory.md)).
+[why](decisions/0007-the-order-row-is-the-memory.md)). In a service's diagram an arrow is marked with the event that
+causes it, what the gateway, the carrier or the stock answered, and what is said: `event [answer] / says`.
 
 ## The status
 """
 
-_RULES = """A fact that arrives ahead of an earlier one takes the order straight to the later status. Of several facts the
-first rule that applies decides:
+_RULES = """\
+A fact that arrives ahead of an earlier one takes the order straight to the later status. Of several facts the first
+rule that applies decides:
 """
 
-_FINAL = """`ready`, `rejected` and `cancelled` are final. A fact that speaks for a second final status is kept, and noted as
-an anomaly on the timeline; the life cycle does not make one.
+_FINAL = """\
+`ready`, `rejected` and `cancelled` are final. A fact that speaks for a second final status is kept, and noted as an
+anomaly on the timeline; the life cycle does not make one.
 """
 
 _AGAIN = """Heard again, or after what it asks for was done, an event changes nothing, and the answer is said again:
