@@ -13,6 +13,7 @@ from devstack.commands.check import check
 from devstack.commands.contracts import contracts
 from devstack.commands.demo import demo
 from devstack.commands.down import down
+from devstack.commands.erase import erase
 from devstack.commands.keys import keys
 from devstack.commands.lock import lock
 from devstack.commands.order import order
@@ -37,6 +38,7 @@ app.command()(up)
 app.command()(down)
 app.command()(order)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(keys)
+app.command()(erase)
 app.command()(check)
 app.command()(asyncapi)
 app.command()(assets)

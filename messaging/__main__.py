@@ -2,16 +2,21 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
-from aio_pika.exceptions import ChannelPreconditionFailed
+from aio_pika.exceptions import AMQPException, ChannelPreconditionFailed
 from rich.console import Console
 
-from messaging import declare, migrations, plan
+from messaging import declare, erasure, migrations, plan, resting
 from messaging import verify as verification
 from messaging.asyncapi import reading
+from messaging.database import DatabaseUnavailable
+from messaging.disclosure import in_a_line
+from messaging.edge import AckLost, PublishFailed
 from messaging.management import ManagementUnavailable, read_broker, virtual_host
 from messaging.queue_move import Mover
 from messaging.topology import Topology
@@ -32,12 +37,60 @@ app.add_typer(topology_app, name="topology")
 def migrate(services: Annotated[list[str], typer.Argument(help="Their packages, for example payment.")]) -> None:
     """Bring services' databases, <SERVICE>_DATABASE_URL, to their newest schema."""
     for service in services:
-        variable = f"{service.upper()}_DATABASE_URL"
-        url = os.environ.get(variable)
-        if not url:
-            raise typer.BadParameter(f"{variable} is not set", param_hint=variable)
-        migrations.migrate(service, url)
+        migrations.migrate(service, _database_url(service))
         typer.echo(f"{service}: database is at its newest schema")
+
+
+@app.command()
+def erase(services: Annotated[list[str], typer.Argument(help="Their packages, for example payment.")]) -> None:
+    """Erase the personal data of orders in services' databases, <SERVICE>_DATABASE_URL; harmless when repeated.
+
+    The orders' ids are read from standard input, one a line. The order API has a job of its own, which comes last:
+    `python -m order_api erase finish`.
+    """
+    orders = _orders()
+    for service in services:
+        try:
+            changed = asyncio.run(erasure.erase(_database_url(service), erasure.tables_of(service), orders))
+        except LookupError as unknown:
+            raise typer.BadParameter(str(unknown)) from None
+        except DatabaseUnavailable as away:
+            typer.echo(f"{service}: its database does not answer ({away}). Try again.", err=True)
+            raise typer.Exit(1) from None
+        typer.echo(f"{service}: {changed} rows erased")
+
+
+@app.command("erase-messages")
+def erase_messages(*, amqp_url: AmqpUrl, path: Document = reading.DOCUMENT) -> None:
+    """Erase the personal data of orders in parked and unrouted messages; harmless when repeated.
+
+    The orders' ids are read from standard input, one a line. All other messages are given back as they are.
+    """
+    orders = _orders()
+    try:
+        erased = asyncio.run(resting.erase(amqp_url, _wanted(path, ""), orders))
+    except (AMQPException, OSError, PublishFailed, AckLost) as failure:
+        typer.echo(f"the broker: {in_a_line(failure)}. No message is lost; try again.", err=True)
+        raise typer.Exit(1) from None
+    for queue, count in erased.items():
+        typer.echo(f"{queue}: {count} messages erased")
+    if not erased:
+        typer.echo("no message that rests on the broker holds anything of them")
+
+
+def _orders() -> list[UUID]:
+    try:
+        return erasure.read_orders(sys.stdin)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="standard input") from None
+
+
+def _database_url(service: str) -> str:
+    variable = f"{service.upper()}_DATABASE_URL"
+    url = os.environ.get(variable)
+    if not url:
+        raise typer.BadParameter(f"{variable} is not set", param_hint=variable)
+    return url
 
 
 @app.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +34,17 @@ def tables_of(service: str) -> MetaData:
         raise LookupError(f"no service {service!r} is here") from error
 
 
+def read_orders(lines: Iterable[str]) -> list[UUID]:
+    """The orders' ids, one a line. Raises ValueError, with the line's number, for one that is none."""
+    orders: list[UUID] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            orders += [UUID(line.strip())] if line.strip() else []
+        except ValueError:
+            raise ValueError(f"line {number} is no order's id") from None
+    return orders
+
+
 async def erase(
     url: str,
     tables: MetaData,
@@ -45,6 +56,8 @@ async def erase(
     Harmless when repeated. The outbox is read as a whole, which may take a while: no statement has a time limit.
     Raises DatabaseUnavailable.
     """
+    if not url:
+        raise DatabaseUnavailable("its URL is not given")
     engine = create_async_engine(asyncpg_url(url), poolclass=pool.NullPool, hide_parameters=True)
     try:
         async with AsyncSession(engine) as db:

@@ -1,6 +1,8 @@
-"""`python -m order_api keys …`: makes, lists and revokes API keys. ORDER_API_DATABASE_URL names the database."""
+"""`python -m order_api`: API keys, and the erasure of customers. ORDER_API_DATABASE_URL names the database."""
 
 import asyncio
+import getpass
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
@@ -10,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from messaging.database import Database, DatabaseUnavailable
-from order_api import keys
+from messaging.erasure import read_orders
+from order_api import erasure, keys
 from order_api.callers import Scope
 from order_api.settings import Settings
 
@@ -19,7 +22,14 @@ T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 manage = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 app.add_typer(manage, name="keys")
+erase = typer.Typer(
+    no_args_is_help=True, help="Personal data of customers: find, finish, list. `./run erase` does all."
+)
+app.add_typer(erase, name="erase")
 console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
+
+UNSETTLED = 3
+"""Exit status of a search that found orders which cannot be erased yet."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
@@ -74,6 +84,52 @@ def revoke(
         errors.print(f"There is no key with the prefix {prefix}. `keys list` shows all.", style="red")
         raise typer.Exit(1)
     console.print(f"{prefix} ends {'now' if after == 0 else f'at {at:%Y-%m-%d %H:%M} UTC'}.")
+
+
+@erase.command("find")
+def find_customer(
+    customer: Annotated[str, typer.Argument(help="The client's reference of its customer.")],
+    client: Annotated[str | None, typer.Option(help="Whose customer; needed if several clients have one.")] = None,
+) -> None:
+    """Write the ids of a customer's orders that can be erased, one a line.
+
+    Those that are not settled still need their address: they are named on standard error, and the status is 3.
+    """
+    try:
+        found = _run(lambda database: erasure.find(database, customer, client))
+    except erasure.WhoseCustomer as several:
+        errors.print(f"Several clients have a customer of that name: {several}. Say whose: --client NAME", style="red")
+        raise typer.Exit(2) from None
+    for order_id in found.settled:
+        print(order_id)  # noqa: T201 - for programs
+    if found.unsettled:
+        errors.print("Not settled yet, erase again later:", style="yellow")
+        for order_id in found.unsettled:
+            errors.print(f"  {order_id}")
+        raise typer.Exit(UNSETTLED)
+
+
+@erase.command()
+def finish(
+    by: Annotated[str | None, typer.Option(help="Who erases, for the record; without it, this machine's user.")] = None,
+) -> None:
+    """Erase orders in the order API's own database, and record it. Their ids are read from standard input.
+
+    The last step: from here on the customer is not found any more.
+    """
+    try:
+        orders = read_orders(sys.stdin)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="standard input") from None
+    changed = _run(lambda database: erasure.erase(database.url, orders, by or getpass.getuser()))
+    console.print(f"order_api: {changed} rows erased")
+
+
+@erase.command("list")
+def list_erased() -> None:
+    """Write the ids of all orders that were ever erased, oldest first: what is to be erased again after a restore."""
+    for row in _run(erasure.erased):
+        print(row.order_id)  # noqa: T201 - for programs
 
 
 def _state(ends_at: datetime | None) -> str:
