@@ -88,13 +88,22 @@ def revoke(
 
 @erase.command("find")
 def find_customer(
-    customer: Annotated[str, typer.Argument(help="The client's reference of its customer.")],
+    customer: Annotated[str | None, typer.Argument(help="The client's reference of its customer.")] = None,
     client: Annotated[str | None, typer.Option(help="Whose customer; needed if several clients have one.")] = None,
+    older_than: Annotated[
+        int | None, typer.Option(min=1, metavar="DAYS", help="Instead: settled orders of anybody, at most 1,000.")
+    ] = None,
 ) -> None:
     """Write the ids of a customer's orders that can be erased, one a line.
 
     Those that are not settled still need their address: they are named on standard error, and the status is 3.
     """
+    if older_than is not None and customer is None:
+        for order_id in _run(lambda database: erasure.find_old(database, older_than)):
+            print(order_id)  # noqa: T201 - for programs
+        return
+    if older_than is not None or customer is None:
+        raise typer.BadParameter("name a customer, or give --older-than")
     try:
         found = _run(lambda database: erasure.find(database, customer, client))
     except erasure.WhoseCustomer as several:

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import exists, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -14,6 +14,9 @@ from messaging import erasure
 from messaging.database import Database
 from order_api.models import Erasure, Model, Order
 from order_api.reading import reading
+
+MOST_OLD = 1_000
+"""Old orders that are found at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,16 @@ async def find(database: Database, customer_id: str, client_id: str | None) -> F
         settled=[order.order_id for order in orders if order.settled],
         unsettled=[order.order_id for order in orders if not order.settled],
     )
+
+
+async def find_old(database: Database, days: int) -> Sequence[UUID]:
+    """Find settled orders that are older and were not erased yet, oldest first, at most MOST_OLD."""
+    before = datetime.now(UTC) - timedelta(days=days)
+    over = select(Order).where(col(Order.created_at) < before, col(Order.next_deadline).is_(None))
+    kept = over.where(~exists().where(col(Erasure.order_id) == col(Order.order_id)))
+    async with reading(database) as db:
+        orders = (await db.exec(kept.order_by(col(Order.created_at)).limit(MOST_OLD))).all()
+    return [order.order_id for order in orders if order.settled]
 
 
 _FORGET_ANSWERS = text("DELETE FROM idempotency_keys WHERE answer ->> 'order_id' = ANY (CAST(:orders AS text[]))")

@@ -21,6 +21,10 @@ def erase(
         str | None, typer.Option(help="Whose customer: the client whose key placed the orders, e.g. local.")
     ] = None,
     by: Annotated[str, typer.Option(help="Who erases, for the record.", show_default="this machine's user")] = "",
+    older_than: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="DAYS", help="Instead of a customer: settled orders of anybody, at most 1,000."),
+    ] = None,
     *,
     again: Annotated[
         bool, typer.Option("--again", help="Erase what was ever erased once more: after a restore.")
@@ -30,10 +34,15 @@ def erase(
 
     Orders that are not settled still need their address: they are named, and the status is 1. Run it again later.
     """
-    if again == (customer is not None):
-        raise typer.BadParameter("name a customer, or give --again")
+    if [customer is not None, older_than is not None, again].count(True) != 1:
+        raise typer.BadParameter("name a customer, or give --older-than or --again")
     endpoints = read_endpoints()
-    wanted = ["list"] if customer is None else ["find", customer, *(["--client", client] if client else [])]
+    if again:
+        wanted = ["list"]
+    elif customer is None:
+        wanted = ["find", "--older-than", str(older_than)]
+    else:
+        wanted = ["find", *(["--client", client] if client else []), "--", customer]
     search = _job(endpoints, "order_api", "erase", *wanted)
     if search.returncode not in {0, UNSETTLED}:
         raise typer.Exit(search.returncode)

@@ -44,9 +44,11 @@ def run(world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Run:
     up = Endpoints("http://127.0.0.1:1", broker.url, None, world.urls, {})
     monkeypatch.setattr(command, "read_endpoints", lambda: up)
 
-    def run(customer: str | None = CUSTOMER, client: str | None = None, *, again: bool = False) -> int:
+    def run(
+        customer: str | None = CUSTOMER, client: str | None = None, days: int | None = None, *, again: bool = False
+    ) -> int:
         with pytest.raises(typer.Exit) as ended:
-            command.erase(customer, client, "Grace", again=again)
+            command.erase(customer, client, "Grace", days, again=again)
         return ended.value.exit_code
 
     return run
@@ -99,6 +101,23 @@ async def test_what_is_not_settled_is_named(world: World, run: Run, capfd: pytes
     assert [row.order_id for row in await erasure.erased(world.shop.database)] == [done]
 
 
+async def test_what_is_old_is_erased(world: World, run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    """Settled orders beyond an age are erased whosever they are; younger ones, and those on their way, are not."""
+    old, unsettled = [await place(world, wish(customer=f"{MARK}-{number}"), number) for number in range(2)]
+    await world.deliver([letter for letter in world.network.bag if letter.order_id == str(old)])
+    world.network.bag = [letter for letter in world.network.bag if letter.order_id != str(unsettled)]
+    await world.deliver_all()
+    young = await place(world, wish(), 2)
+    await world.deliver_all()
+    await world.sql(
+        "order_api", "UPDATE orders SET created_at = now() - interval '91 days' WHERE order_id <> $1", young
+    )
+    assert await asyncio.to_thread(lambda: run(None, days=90)) == 0
+    assert "1 orders to erase" in capfd.readouterr().out
+    assert [row.order_id for row in await erasure.erased(world.shop.database)] == [old]
+    assert await erasure.find_old(world.shop.database, 90) == []
+
+
 async def test_two_clients_with_such_a_customer(world: World, run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     """Nobody guesses whose customer is meant: nothing is erased until the client is named."""
     await place(world, wish(), 1)
@@ -129,8 +148,8 @@ async def test_a_database_that_is_away_leaves_the_customer_to_be_found(
 
 
 async def test_a_command_without_a_customer(run: Run) -> None:
-    """Who is meant must be said: a customer, or --again, and not both."""
-    for customer, again in ((None, False), (CUSTOMER, True)):
-        with pytest.raises(typer.BadParameter, match="name a customer, or give --again"):
-            command.erase(customer, None, "", again=again)
-    assert await asyncio.to_thread(lambda: run("nobody")) == 0
+    """Who is meant must be said: a customer, an age, or --again, and one of them."""
+    for customer, days, again in ((None, None, False), (CUSTOMER, None, True), (CUSTOMER, 90, False), (None, 90, True)):
+        with pytest.raises(typer.BadParameter, match="name a customer, or give --older-than or --again"):
+            command.erase(customer, None, "", days, again=again)
+    assert await asyncio.to_thread(lambda: run("--nobody")) == 0
