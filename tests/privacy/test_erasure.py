@@ -1,10 +1,12 @@
 """Erasing a customer: nothing is left in any database, nothing else changes, and nothing is shipped to nowhere."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from messaging import erasure
@@ -134,6 +136,30 @@ async def test_a_forgotten_parcel_is_asked_for(world: World) -> None:
     await world.deliver_all()
     assert await world.sql("shipping", "SELECT order_id, state, tracking_number FROM shipments") == before
     assert world.network.parked == []
+
+
+async def test_what_is_said_while_erasing_is_erased(world: World) -> None:
+    """A handler has the order's row and says it again: erasure waits for it, and then sees its message."""
+    order_id = await place(world, wish(), 1)
+    await world.deliver_all()
+    handler: Any = await asyncpg.connect(world.urls["payment"])
+    saying = handler.transaction()
+    await saying.start()
+    await handler.execute("SELECT FROM payments WHERE order_id = $1 FOR UPDATE", order_id)
+    erasing = asyncio.create_task(erase(world, [order_id]))
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    while not await world.sql("payment", waiting):
+        assert not erasing.done()
+    await handler.execute(
+        """
+        INSERT INTO outbox (id, event_id, name, type, order_id, body, headers, redrive, due_at)
+        SELECT gen_random_uuid(), event_id, name, type, order_id, body, headers, 1, now() FROM outbox LIMIT 1
+        """
+    )
+    await saying.commit()
+    await handler.close()
+    await erasing
+    assert await places(world) == set()
 
 
 async def test_an_order_on_its_way_keeps_its_address(world: World) -> None:

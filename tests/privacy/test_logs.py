@@ -150,6 +150,19 @@ def test_lines_of_libraries_repeat_no_input() -> None:
     assert key not in written[0]
 
 
+def test_the_servers_own_handlers_are_discreet_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvicorn, which logs what no route caught, brings handlers of its own."""
+    handler = logging.StreamHandler(StringIO())
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "handlers", [handler])
+    configure("probe", "info", "json")
+    logging.getLogger("uvicorn.error").error("not caught", exc_info=invalid())
+    written = handler.stream.getvalue()
+    assert "1 validation error for Model" in written
+    assert leaked(written) == []
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
