@@ -57,7 +57,7 @@ def erase(services: Annotated[list[str], typer.Argument(help="Their packages, fo
         except DatabaseUnavailable as away:
             typer.echo(f"{service}: its database does not answer ({away}). Try again.", err=True)
             raise typer.Exit(1) from None
-        typer.echo(f"{service}: {changed} rows erased")
+        typer.echo(f"{service}: rows erased: {changed}")
 
 
 @app.command("erase-messages")
@@ -73,7 +73,7 @@ def erase_messages(*, amqp_url: AmqpUrl, path: Document = reading.DOCUMENT) -> N
         typer.echo(f"the broker: {in_a_line(failure)}. No message is lost; try again.", err=True)
         raise typer.Exit(1) from None
     for queue, count in erased.items():
-        typer.echo(f"{queue}: {count} messages erased")
+        typer.echo(f"{queue}: messages erased: {count}")
     if not erased:
         typer.echo("no message that rests on the broker holds anything of them")
 

@@ -111,6 +111,8 @@ def find_customer(
         raise typer.Exit(2) from None
     for order_id in found.settled:
         print(order_id)  # noqa: T201 - for programs
+    if not found.settled and not found.unsettled:
+        errors.print(f"No order is left under {customer}: it was erased before, or never known.", markup=False)
     if found.unsettled:
         errors.print("Not settled yet, erase again later:", style="yellow")
         for order_id in found.unsettled:
@@ -131,7 +133,7 @@ def finish(
     except ValueError as wrong:
         raise typer.BadParameter(str(wrong), param_hint="standard input") from None
     changed = _run(lambda database: erasure.erase(database.url, orders, by or getpass.getuser()))
-    console.print(f"order_api: {changed} rows erased")
+    console.print(f"order_api: rows erased: {changed}")
 
 
 @erase.command("list")

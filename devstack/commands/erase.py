@@ -47,7 +47,7 @@ def erase(
     if search.returncode not in {0, UNSETTLED}:
         raise typer.Exit(search.returncode)
     orders: str = search.stdout
-    print(f"{len(orders.split())} orders to erase", flush=True)
+    print(f"Orders to erase: {len(orders.split())}", flush=True)
     steps = (
         ("messaging", "erase", *CONSUMERS),
         ("messaging", "erase-messages"),

@@ -76,8 +76,8 @@ async def test_a_customer_is_erased_everywhere(
     (backup,) = await world.sql("payment", "SELECT said::text FROM payments WHERE order_id = $1", orders[0])
     assert await asyncio.to_thread(run) == 0
     said = capfd.readouterr()
-    assert "2 orders to erase" in said.out
-    assert f"{dead_letter_queue(QUEUE)}: 1 messages erased" in said.out
+    assert "Orders to erase: 2" in said.out
+    assert f"{dead_letter_queue(QUEUE)}: messages erased: 1" in said.out
     assert await places(world) == set()
     assert MARK.encode() not in (await broker.take(dead_letter_queue(QUEUE))).body
     assert {row.erased_by for row in await erasure.erased(world.shop.database)} == {"Grace"}
@@ -85,7 +85,7 @@ async def test_a_customer_is_erased_everywhere(
     await world.sql("payment", "UPDATE payments SET said = $1::text::jsonb", backup["said"])
     assert await places(world) == {"payment.payments.said"}
     assert await asyncio.to_thread(lambda: run(None, again=True)) == 0
-    assert "2 orders to erase" in capfd.readouterr().out
+    assert "Orders to erase: 2" in capfd.readouterr().out
     assert await places(world) == set()
 
 
@@ -96,7 +96,7 @@ async def test_what_is_not_settled_is_named(world: World, run: Run, capfd: pytes
     on_its_way = await place(world, wish(), 2)
     assert await asyncio.to_thread(run) == 1
     said = capfd.readouterr()
-    assert "1 orders to erase" in said.out
+    assert "Orders to erase: 1" in said.out
     assert f"Not settled yet, erase again later:\n  {on_its_way}" in said.err
     assert [row.order_id for row in await erasure.erased(world.shop.database)] == [done]
 
@@ -113,7 +113,7 @@ async def test_what_is_old_is_erased(world: World, run: Run, capfd: pytest.Captu
         "order_api", "UPDATE orders SET created_at = now() - interval '91 days' WHERE order_id <> $1", young
     )
     assert await asyncio.to_thread(lambda: run(None, days=90)) == 0
-    assert "1 orders to erase" in capfd.readouterr().out
+    assert "Orders to erase: 1" in capfd.readouterr().out
     assert [row.order_id for row in await erasure.erased(world.shop.database)] == [old]
     assert await erasure.find_old(world.shop.database, 90) == []
 
@@ -147,9 +147,10 @@ async def test_a_database_that_is_away_leaves_the_customer_to_be_found(
     assert await places(world) == set()
 
 
-async def test_a_command_without_a_customer(run: Run) -> None:
+async def test_a_command_without_a_customer(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     """Who is meant must be said: a customer, an age, or --again, and one of them."""
     for customer, days, again in ((None, None, False), (CUSTOMER, None, True), (CUSTOMER, 90, False), (None, 90, True)):
         with pytest.raises(typer.BadParameter, match="name a customer, or give --older-than or --again"):
             command.erase(customer, None, "", days, again=again)
     assert await asyncio.to_thread(lambda: run("--nobody")) == 0
+    assert "No order is left under --nobody" in capfd.readouterr().err
