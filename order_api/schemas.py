@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from contracts import Address, OrderCreated
+from contracts.personal import PERSONAL, Discreet
 from contracts.values import CurrencyCode, MinorUnits, Quantity, Sku
 from order_api.domain import MAX_LINES, MAX_QUANTITY, Status
 from order_api.listing import Page
@@ -49,7 +50,7 @@ _EXAMPLE_VIEW: dict[str, Any] = {
 }
 
 
-class Wish(BaseModel):
+class Wish(Discreet):
     """A body that a client sends: nothing unknown, nothing coerced."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,11 +66,13 @@ class WantedItem(Wish):
 class ShippingAddress(Wish):
     """Where the parcel goes."""
 
-    name: AddressText
-    line1: AddressText
-    line2: AddressText | None = None
-    city: AddressText
-    postal_code: Annotated[str, Field(min_length=1, max_length=16, pattern=NO_CONTROL_CHARACTERS)]
+    name: Annotated[AddressText, Field(json_schema_extra=PERSONAL)]
+    line1: Annotated[AddressText, Field(json_schema_extra=PERSONAL)]
+    line2: Annotated[AddressText | None, Field(json_schema_extra=PERSONAL)] = None
+    city: Annotated[AddressText, Field(json_schema_extra=PERSONAL)]
+    postal_code: Annotated[
+        str, Field(min_length=1, max_length=16, pattern=NO_CONTROL_CHARACTERS, json_schema_extra=PERSONAL)
+    ]
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code.")]
 
     def as_said(self) -> Address:
@@ -82,11 +85,15 @@ class PlaceOrder(Wish):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_ORDER]})
 
-    customer_id: Annotated[Name, Field(description="The client's own reference of its customer.")]
+    customer_id: Annotated[
+        Name, Field(description="The client's own reference of its customer.", json_schema_extra=PERSONAL)
+    ]
     currency: Annotated[CurrencyCode, Field(description="ISO 4217 code; every product must be priced in it.")]
     items: Annotated[list[WantedItem], Field(min_length=1, max_length=MAX_LINES)]
-    payment_token: Annotated[Name, Field(repr=False, description="What the card gateway knows the card by.")]
-    shipping_address: Annotated[ShippingAddress, Field(repr=False)]
+    payment_token: Annotated[
+        Name, Field(description="What the card gateway knows the card by.", json_schema_extra=PERSONAL)
+    ]
+    shipping_address: ShippingAddress
 
 
 class Item(BaseModel):
@@ -97,7 +104,7 @@ class Item(BaseModel):
     unit_price: Annotated[int, Field(description="In minor units, as it was when the order was accepted.")]
 
 
-class OrderView(BaseModel):
+class OrderView(Discreet):
     """An order, as it stands."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_VIEW]})
@@ -109,7 +116,7 @@ class OrderView(BaseModel):
     cancel_requested: Annotated[
         bool, Field(description="Whether its cancellation was asked for; the status tells what became of it.")
     ]
-    customer_id: str
+    customer_id: Annotated[str, Field(json_schema_extra=PERSONAL)]
     currency: str
     total: Annotated[int, Field(description="In the currency's minor units (cents; yen have none).")]
     items: list[Item]

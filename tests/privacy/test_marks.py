@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Annotated, Any, cast
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from contracts import EVENTS, Address, Event, OrderCreated
 from contracts.personal import MARK, PERSONAL, Discreet, is_personal
 from messaging.personal import ERASED, HOLDERS, MARKED, is_erased, replaced
+from order_api.schemas import EXAMPLE_ORDER, OrderView, PlaceOrder
 
 SECRETS = ("Ada", "1 Main St", "Berlin", "10115", "c-42", "tok_ok")
 of_every_event = pytest.mark.parametrize("kind", EVENTS.values(), ids=EVENTS)
@@ -69,6 +70,21 @@ def test_an_error_does_not_repeat_what_it_was_given() -> None:
         OrderCreated.model_validate(given, strict=False)
     assert [secret for secret in SECRETS if secret in str(caught.value)] == []
     assert "payment_token" in str(caught.value)
+
+
+@pytest.mark.parametrize("model", [PlaceOrder, OrderView])
+def test_http_marks_the_same_fields(model: type[BaseModel]) -> None:
+    """What comes in and goes out over HTTP is marked by the same names, in its published schema, too."""
+    found = list(fields(model.model_json_schema()))
+    assert [name for name, marked in found if (name in MARKED) != marked] == []
+    assert "customer_id" in dict(found)
+
+
+def test_the_text_of_a_request_tells_nobody() -> None:
+    """A request and its answer show no marked field."""
+    wish = PlaceOrder.model_validate(EXAMPLE_ORDER)
+    view = OrderView.accepted(OrderCreated.example())
+    assert [secret for secret in SECRETS if secret in f"{wish!r} {view!r}"] == []
 
 
 @of_every_event
