@@ -10,8 +10,6 @@ from typing_extensions import override
 
 from messaging.disclosure import masked, trace, without_secrets
 
-WITH_HANDLERS_OF_THEIR_OWN = ("uvicorn", "uvicorn.access")
-
 
 class Discreet(logging.Formatter):
     """For lines of libraries, which use the standard library's logging."""
@@ -52,9 +50,9 @@ def configure(service: str, level: str, form: Literal["console", "json"]) -> Non
     discreet, handler = Discreet("%(levelname)s %(name)s %(message)s"), logging.StreamHandler(sys.stderr)
     handler.setFormatter(discreet)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    for name in WITH_HANDLERS_OF_THEIR_OWN:
-        for its_own in logging.getLogger(name).handlers:
-            its_own.setFormatter(discreet)
+    for logger in logging.getLogger().manager.loggerDict.values():
+        for its_own in logger.handlers if isinstance(logger, logging.Logger) else ():
+            its_own.setFormatter(discreet)  # uvicorn and FastStream bring handlers
 
 
 def _mask(_: WrappedLogger, __: str, line: EventDict) -> EventDict:

@@ -150,12 +150,13 @@ def test_lines_of_libraries_repeat_no_input() -> None:
     assert key not in written[0]
 
 
-def test_the_servers_own_handlers_are_discreet_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """uvicorn, which logs what no route caught, brings handlers of its own."""
+@pytest.mark.parametrize(("owner", "logger"), [("uvicorn", "uvicorn.error"), ("faststream", "faststream.payment")])
+def test_the_servers_own_handlers_are_discreet_too(monkeypatch: pytest.MonkeyPatch, owner: str, logger: str) -> None:
+    """uvicorn, which logs what no route caught, and FastStream bring handlers of their own."""
     handler = logging.StreamHandler(StringIO())
-    monkeypatch.setattr(logging.getLogger("uvicorn"), "handlers", [handler])
+    monkeypatch.setattr(logging.getLogger(owner), "handlers", [handler])
     configure("probe", "info", "json")
-    logging.getLogger("uvicorn.error").error("not caught", exc_info=invalid())
+    logging.getLogger(logger).error("not caught", exc_info=invalid())
     written = handler.stream.getvalue()
     assert "1 validation error for Model" in written
     assert leaked(written) == []
