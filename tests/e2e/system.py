@@ -45,12 +45,12 @@ class System:
         """The header of a client of the API."""
         return {"Authorization": f"Bearer {self.wiring.api_keys['client']}"}
 
-    async def prepare(self) -> None:
-        """Migrate, declare, seed: what runs ahead of the services."""
+    async def prepare(self, names: Sequence[str] = SERVICES) -> None:
+        """Migrate, declare, seed: what runs ahead of these services."""
         self.folder.mkdir(parents=True)
-        for service in SERVICES:  # here, and not as jobs, which would spend most of their time on imports
+        for service in names:  # here, and not as jobs, which would spend most of their time on imports
             await asyncio.to_thread(migrate, service, self.wiring.databases[service])
-        seeds = [services.seed_job(service, self.wiring, self.folder) for service in SEEDED]
+        seeds = [services.seed_job(service, self.wiring, self.folder) for service in SEEDED if service in names]
         self._run_all([services.topology_job(self.wiring, self.folder), *seeds])
 
     async def start(self, names: Sequence[str], replica: str = "") -> list[Process]:
