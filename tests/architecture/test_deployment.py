@@ -1,7 +1,9 @@
 """Each service can be deployed alone, and compose.yml says so."""
 
 import asyncio
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from devstack.services import SERVICES
+from devstack.services import HOST, SERVICES, Wiring, service_process
 from tests.architecture.rules import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
@@ -35,10 +37,22 @@ async def test_each_service_stands_alone(tmp_path: Path) -> None:
 def test_a_composed_service_knows_no_other(service: str) -> None:
     """It is built from its own folder, is told its own settings alone, and starts when set-up is done."""
     composed = COMPOSE[service]
-    assert composed["build"]["args"] == {"SERVICE": service}
+    assert composed["build"]["args"]["SERVICE"] == service
     assert all(variable.startswith(service.upper() + "_") for variable in composed["environment"])
     assert f"@{service}_db/" in composed["environment"][f"{service.upper()}_DATABASE_URL"]
     assert composed["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_image_runs_what_run_up_runs(service: str, tmp_path: Path) -> None:
+    """The same program with the same options, its patience at the end among them, but reachable from outside."""
+    wiring = Wiring("", dict.fromkeys(SERVICES, ""), dict.fromkeys(SERVICES, 8000), {})
+    _, *ours = map(str, service_process(service, wiring, tmp_path).program.command)
+    (tmp_path / "python").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    (tmp_path / "python").chmod(0o755)
+    environment = {"SERVICE": service, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    served = subprocess.check_output(["sh", ROOT / "deploy" / "serve.sh"], env=environment, text=True)  # noqa: S603, S607
+    assert served.splitlines()[: len(ours)] == ["0.0.0.0" if each == HOST else each for each in ours]  # noqa: S104
 
 
 def test_compose_publishes_on_this_machine_only() -> None:
