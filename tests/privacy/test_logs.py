@@ -190,3 +190,12 @@ def test_text_without_secrets_stays() -> None:
     anything = "an order of 2 MUG-01 at 12:30, http://host:15672/x@y"
     assert without_secrets(anything) == anything
     assert masked({"a": 1, "b": None, "c": [1.5, True]}) == {"a": 1, "b": None, "c": [1.5, True]}
+
+
+async def test_parameters_are_not_repeated(service_database: Callable[[str], Awaitable[Database]]) -> None:
+    """Even the whole text of an error of the database is without the statement's parameters."""
+    database = await service_database("payment")
+    with pytest.raises(DBAPIError) as caught:
+        async with database.session() as db:
+            await (await db.connection()).execute(text("INSERT INTO outbox (name) VALUES (:text)"), {"text": ALL})
+    assert leaked(str(caught.value)) == []
