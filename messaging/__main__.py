@@ -105,6 +105,9 @@ def verify(  # noqa: PLR0913 - each is an option of the command line
     ] = False,
     wait: Annotated[float, typer.Option(help="Seconds to wait until nothing differs.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Report for programs.")] = False,
+    as_gauge: Annotated[
+        bool, typer.Option("--gauge", help="Numbers for Prometheus: a file for its textfile collector.")
+    ] = False,
 ) -> None:
     """Compare a live broker with the document; status 1 if anything is missing, besides, or different."""
     wanted = _wanted(path, tiers)
@@ -119,7 +122,9 @@ def verify(  # noqa: PLR0913 - each is an option of the command line
     except ManagementUnavailable as failure:
         Console(stderr=True).print(f"the management API: {failure}", style="red", highlight=False)
         raise typer.Exit(2) from None
-    if as_json:
+    if as_gauge:
+        typer.echo(verification.as_gauge(drifts), nl=False)
+    elif as_json:
         typer.echo(verification.as_json(drifts))
     else:
         verification.report(drifts, wanted, Console())

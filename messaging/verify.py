@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rich.console import Console
 from rich.markup import escape
@@ -137,6 +138,22 @@ async def until_clean(
             if not drifts or waited >= enough:
                 return drifts
         await asyncio.sleep(POLL_SECONDS)
+
+
+def as_gauge(drifts: Sequence[Drift]) -> str:
+    """How many there are of each kind, zeros too, in Prometheus's text format: for a collector that reads files."""
+    counted = Counter((drift.kind, drift.what) for drift in drifts)
+    return "".join(
+        [
+            "# HELP orders_topology_drifts Differences between the AsyncAPI document and the broker.\n",
+            "# TYPE orders_topology_drifts gauge\n",
+            *(
+                f'orders_topology_drifts{{kind="{kind}",what="{what}"}} {counted[kind, what]}\n'
+                for kind in get_args(Kind)
+                for what in get_args(What)
+            ),
+        ]
+    )
 
 
 def as_json(drifts: Sequence[Drift]) -> str:

@@ -6,5 +6,5 @@ from devstack.messaging_jobs import hand_over
 
 
 def verify(context: typer.Context) -> None:
-    """Compare the broker of the stack that is up with asyncapi/asyncapi.json (--json, --wait, --before-services)."""
+    """Compare the broker of the stack that is up with asyncapi/asyncapi.json (--json, --gauge, --wait …)."""
     hand_over("verify", *context.args)

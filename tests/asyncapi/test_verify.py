@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -206,6 +207,10 @@ async def test_the_command_is_a_gate(generated: Json, rabbitmq_server: RabbitSer
         status, out = await _verify(broker)
         assert status == 1
         assert {drift["what"] for drift in json.loads(out)["drifts"]} == {"consumer"}
+        status, gauge = await _verify(broker, "--gauge")
+        assert status == 1
+        assert 'orders_topology_drifts{kind="missing",what="queue"} 0\n' in gauge
+        assert re.search(r'^orders_topology_drifts\{kind="missing",what="consumer"\} [1-9]\d*$', gauge, re.MULTILINE)
         assert (await _verify(broker, "--before-services"))[0] == 0
 
 
