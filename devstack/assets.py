@@ -8,6 +8,7 @@ import base64
 import hashlib
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -112,4 +113,7 @@ def _stamp(packages: Mapping[str, Package]) -> str:
 
 
 if __name__ == "__main__":
-    install()
+    try:
+        install()
+    except StackError as failure:
+        sys.exit(f"{failure}\nAn image without them is built with the argument VIEWERS=no.")

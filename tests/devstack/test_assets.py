@@ -120,14 +120,31 @@ def test_installed_viewers_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert said.getvalue() == ""
 
 
-def test_the_image_build_is_given_all_that_it_runs(tmp_path: Path) -> None:
-    """The build copies the modules that install the viewers; they need each other and the standard library only."""
+@pytest.fixture
+def image_build(tmp_path: Path) -> Path:
+    """The modules that the build copies to install the viewers, and nothing else."""
     copied = re.findall(r"\bdevstack/\w+\.py\b", (CHECKOUT / "deploy" / "Dockerfile").read_text())
     allowed = (CHECKOUT / ".dockerignore").read_text().splitlines()
-    (tmp_path / "devstack").mkdir()
-    for module in copied:
+    for module in (*copied, "requirements/node.txt"):
         assert f"!{module}" in allowed
+        (tmp_path / module).parent.mkdir(exist_ok=True)
         shutil.copy(CHECKOUT / module, tmp_path / module)
+    (tmp_path / "order_api").mkdir()
+    return tmp_path
+
+
+def test_the_image_build_is_given_all_that_it_runs(image_build: Path) -> None:
+    """The modules need each other and the standard library only."""
     alone = [sys.executable, "-S", "-c", "import devstack.assets"]
-    done = subprocess.run(alone, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(alone, cwd=image_build, env={}, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.stderr == ""
+
+
+def test_an_image_build_without_registries_says_the_way_out(image_build: Path) -> None:
+    """It fails, in words, with the argument that makes an image without viewers."""
+    alone, no_registry = [sys.executable, "-S", "-m", "devstack.assets"], {"PATH": "", "PIP_NO_INDEX": "1"}
+    done = subprocess.run(alone, cwd=image_build, env=no_registry, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "An image without them is built with the argument VIEWERS=no."
+    assert "ARG VIEWERS=" in (CHECKOUT / "deploy" / "Dockerfile").read_text()
