@@ -40,6 +40,7 @@ def test_a_composed_service_knows_no_other(service: str) -> None:
     assert composed["build"]["args"]["SERVICE"] == service
     assert all(variable.startswith(service.upper() + "_") for variable in composed["environment"])
     assert f"@{service}_db/" in composed["environment"][f"{service.upper()}_DATABASE_URL"]
+    assert composed["environment"][f"{service.upper()}_PRODUCTION"] is None, "not set, but handed on"
     assert composed["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
 
 
