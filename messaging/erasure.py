@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, MetaData, Table, pool, select, update
+from sqlalchemy import ARRAY, ColumnElement, MetaData, Table, Text, Uuid, any_, literal, pool, select, update
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -93,10 +93,11 @@ async def _erase_rows(db: AsyncSession, table: Table, order_ids: Collection[UUID
 
 
 def _belonging_to(table: Table, order_ids: Collection[UUID]) -> ColumnElement[bool]:
+    """One array, and not a parameter each: PostgreSQL takes 32,767 of those, and years of erasures are more."""
     if "order_id" in table.c:
-        return table.c.order_id.in_(order_ids)
+        return table.c.order_id == any_(literal(list(order_ids), ARRAY(Uuid)))
     if "key" in table.c:
-        return table.c.key.in_([str(each) for each in order_ids])
+        return table.c.key == any_(literal([str(each) for each in order_ids], ARRAY(Text)))
     raise LookupError(f"{table.name} has personal data and does not say of which order")
 
 

@@ -73,7 +73,7 @@ async def erase(url: str, order_ids: Collection[UUID], by: str) -> int:
         now = datetime.now(UTC)
         rows = [{"order_id": each, "erased_at": now, "erased_by": by} for each in order_ids]
         if rows:
-            await connection.execute(insert(Erasure).values(rows).on_conflict_do_nothing())
+            await connection.execute(insert(Erasure).on_conflict_do_nothing(), rows)
 
     return await erasure.erase(url, Model.metadata, order_ids, record)
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -86,6 +86,15 @@ async def test_what_is_erased_is_recorded(world: World) -> None:
     assert {row.erased_by for row in record} == {"the test"}
     assert len(record) == len(placed)
     assert await found(world) == await found(world, "nobody")
+
+
+async def test_years_of_erasures_are_erased_again_at_once(world: World) -> None:
+    """More orders than a statement has parameters; those that are not there any more are no hindrance."""
+    order_id = await place(world, wish(), 1)
+    await world.deliver_all()
+    await erase(world, [*(uuid4() for _ in range(33_000)), order_id])
+    assert await places(world) == set()
+    assert len(await erased(world.shop.database)) == 33_001
 
 
 async def test_erasure_changes_nothing_but_personal_data(world: World) -> None:
