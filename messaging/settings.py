@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 
 from messaging.topology import DEFAULT_TIERS, Delay
@@ -18,6 +18,8 @@ class ServiceSettings(BaseSettings):
 
     A service subclasses it with `model_config = SettingsConfigDict(env_prefix="PAYMENT_")`.
     """
+
+    model_config = SettingsConfigDict(hide_input_in_errors=True)  # an error repeats no part of a URL with a password
 
     amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     """Where RabbitMQ is, with user, password and virtual host."""

@@ -1,11 +1,18 @@
 """Real servers for the suite: a private PostgreSQL and a private RabbitMQ, started when a test first needs one."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from devstack.servers import PostgresServer, RabbitServer
+from tests.broker import rabbit
+
+TESTS = Path(__file__).parent
+TOGETHER = ("e2e", "api", "browser", "retention", "invariants")
+"""Folders whose tests share something that takes long to start."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -13,14 +20,43 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also run the tests marked slow")
 
 
+LONG = ("e2e", "broker", "devstack", "machine", "browser", "compatibility", "docs")
+"""Folders whose tests take longest. They are begun first, lest one worker has them all at the end."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the slow tests out, unless --full asks for them or the marker expression names them."""
+    """Tests of a file stay in one worker, and those of the folders that share a running system, too.
+
+    Leave the slow tests out, unless --full asks for them or the marker expression names them.
+    """
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        item.add_marker(pytest.mark.xdist_group(folder if folder in TOGETHER else str(item.path)))
+    items.sort(key=lambda item: _begun(item.path.relative_to(TESTS).parts[0]))
     if config.getoption("--full") or "slow" in str(config.getoption("-m")):
         return
     slow = [item for item in items if item.get_closest_marker("slow")]
     if slow:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+@pytest.fixture(autouse=True)
+def _delete_virtual_hosts() -> Iterator[None]:
+    """Those that the test made: each has dozens of quorum queues, which keep a broker busy even when nobody uses them.
+
+    Fixtures of a wider scope are set up ahead of this one, and keep theirs.
+    """
+    before = len(rabbit.made)
+    yield
+    while len(rabbit.made) > before:
+        with contextlib.suppress(httpx2.TransportError):  # a broker of the test's own has ended already
+            httpx2.delete(rabbit.made.pop(), timeout=30)
+
+
+def _begun(folder: str) -> int:
+    return LONG.index(folder) if folder in LONG else len(LONG)
 
 
 @pytest.fixture(scope="session")

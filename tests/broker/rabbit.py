@@ -75,10 +75,15 @@ async def until(question: Callable[[], Awaitable[T | None]], patience: float = P
         await asyncio.sleep(0.02)
 
 
+made: list[str] = []
+"""The management addresses of virtual hosts, oldest first; tests/conftest.py deletes a test's own at its end."""
+
+
 async def virtual_host(server: RabbitServer) -> str:
-    """Make a virtual host; returns its URL."""
+    """Make a virtual host; returns its URL. It ends with the test, unless a fixture of a wider scope made it."""
     name = f"test-{next(_numbers)}"
     management = server.management_url
+    made.append(f"{management}/api/vhosts/{name}")
     async with httpx2.AsyncClient() as http:
         (await http.put(f"{management}/api/vhosts/{name}")).raise_for_status()
         user = httpx2.URL(management).username
