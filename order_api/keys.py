@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 DEVELOPMENT = "development"
 """The note on keys that a local stack makes at each start."""
 
-PATIENCE_WITH_STRANGERS = 1.0
+PATIENCE_WITH_STRANGERS = 0.25
 """Seconds: how often at most an unknown key makes the ring look into the database."""
 
 
@@ -76,8 +76,8 @@ async def stored(database: Database) -> Sequence[ApiKey]:
 class KeyRing:
     """The good keys, in memory: at most `interval` seconds behind the database, or as long as that has been away.
 
-    A key that was just made works within a second, since an unknown one makes the ring look; one that was ended works
-    for `interval` seconds more at most.
+    A key that was just made works at once, since an unknown one makes the ring look; one that was ended works for
+    `interval` seconds more at most.
     """
 
     def __init__(self, database: Database, interval: float) -> None:
@@ -112,13 +112,15 @@ class KeyRing:
             await asyncio.sleep(self._interval)
 
     async def _look_again(self) -> None:
-        """Read the keys now, unless that was done a moment ago: strangers cannot keep the database busy."""
+        """Have the keys read after this moment: once for all who ask meanwhile, so that strangers cost little."""
         asked_at = time.monotonic()
         async with self._reading:
-            if self._read_at < asked_at and time.monotonic() - self._read_at >= PATIENCE_WITH_STRANGERS:
+            if self._read_at < asked_at:
+                await asyncio.sleep(self._read_at + PATIENCE_WITH_STRANGERS - asked_at)
                 await self._refresh()
 
     async def _refresh(self) -> None:
+        began_at = time.monotonic()
         keys = await answered(stored(self._database))
         self._keys = {key.prefix: key for key in keys}
-        self._read_at = time.monotonic()
+        self._read_at = began_at
