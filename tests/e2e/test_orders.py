@@ -2,15 +2,20 @@
 
 from dataclasses import replace
 
+import asyncpg
+import httpx2
 import pytest
 
+from tests.broker.rabbit import until
 from tests.e2e.conftest import Expected
-from tests.e2e.shop import Shop, Wish, wish
+from tests.e2e.shop import PATIENCE, Shop, Wish, wish
+from tests.e2e.system import System
 from tests.invariants.checker import Checker
 from tests.invariants.expectations import Ending, Parked
 
 pytestmark = pytest.mark.e2e
 
+RESTOCKED = "CAP-01"
 RESERVED = ["order.created", "payment.authorized", "inventory.reserved"]
 READY = {*RESERVED, "shipping.ready", "inventory.shipped", "payment.captured"}
 OVERDUE = READY - {"payment.captured"} | {"payment.capture_failed"}
@@ -136,3 +141,21 @@ async def test_what_is_ready_is_not_cancelled(shop: Shop, expected: Expected) ->
     await shop.told(order_id, READY)
     assert await shop.cancel(order_id) == 409
     assert set((await shop.timeline(order_id)).events) == READY
+
+
+async def test_goods_that_arrive_show_in_the_shop(system: System) -> None:
+    """An operator books a receipt twice under one key: inventory counts it once, and the products show the stock."""
+    key = {"Authorization": f"Bearer {system.wiring.api_keys['operator']}", "Idempotency-Key": "carton-1"}
+    database = await asyncpg.connect(system.wiring.databases["inventory"])
+    async with httpx2.AsyncClient(base_url=system.api, timeout=15, headers=key) as operator:
+        for _ in range(2):
+            booked = await operator.post(f"/products/{RESTOCKED}/stock", json={"quantity": 24})
+            assert booked.status_code == 202, booked.text
+
+        async def shown() -> int | None:
+            products = (await operator.get("/products")).raise_for_status().json()
+            return next(product["available"] for product in products if product["sku"] == RESTOCKED)
+
+        assert await until(shown, patience=PATIENCE) > 24
+    assert await database.fetchval("SELECT received FROM stock WHERE sku = $1", RESTOCKED) == 24
+    await database.close()
