@@ -6,6 +6,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from typing_extensions import override
+from xdist.remote import Producer  # pyright: ignore[reportMissingTypeStubs]
+from xdist.scheduler import LoadScopeScheduling  # pyright: ignore[reportMissingTypeStubs]
 
 from devstack.servers import PostgresServer, RabbitServer
 from tests.broker import rabbit
@@ -24,15 +27,23 @@ LONG = ("e2e", "broker", "devstack", "machine", "browser", "compatibility", "doc
 """Folders whose tests take longest. They are begun first, lest one worker has them all at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of a file stay in one worker, and those of the folders that share a running system, too.
+class FilesAndFolders(LoadScopeScheduling):
+    """Keeps the tests of a file in one worker, and those of a folder that shares a running system, too."""
 
-    Leave the slow tests out, unless --full asks for them or the marker expression names them.
-    """
-    for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group(folder if folder in TOGETHER else str(item.path)))
+    @override
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.split("/")[1]
+        return folder if folder in TOGETHER else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesAndFolders:
+    """Share the tests out so; `--dist=loadgroup` of pytest-xdist 3.8 does nothing under pytest 9."""
+    return FilesAndFolders(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests out, unless --full asks for them or the marker expression names them."""
     items.sort(key=lambda item: _begun(item.path.relative_to(TESTS).parts[0]))
     if config.getoption("--full") or "slow" in str(config.getoption("-m")):
         return
