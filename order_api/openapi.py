@@ -15,9 +15,9 @@ TAGS = [
 ]
 
 DESCRIPTION = """
-Place orders and follow them to their one final state. Every request carries an API key, which `Authorize` takes; a local
-stack prints two. Send an `Idempotency-Key` with what must not happen twice. The events behind the orders, and the queues
-that carry them, are described at [/asyncapi](/asyncapi).
+Place orders and follow them to their one final state. Every request carries an API key, which `Authorize` takes; a
+local stack prints two. Send an `Idempotency-Key` with what must not happen twice. The events behind the orders, and the
+queues that carry them, are described at [/asyncapi](/asyncapi).
 """
 
 
