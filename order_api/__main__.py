@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from messaging.database import Database, DatabaseUnavailable
 from messaging.erasure import read_orders
@@ -64,7 +64,8 @@ def list_keys(*, as_json: AsJson = False) -> None:
         fields = {"prefix", "client_id", "scopes", "note", "created_at", "ends_at"}
         console.print_json(data=[key.model_dump(mode="json", include=fields) for key in found])
         return
-    table = Table("Prefix", "Client", "Scopes", "Note", "Created", "State")
+    whole = [Column(name, no_wrap=True) for name in ("Prefix", "Client")]  # the names that `revoke` and people use
+    table = Table(*whole, "Scopes", "Note", "Created", "State")
     for key in found:
         created = key.created_at.astimezone(UTC)
         table.add_row(
