@@ -65,7 +65,8 @@ def list_keys(*, as_json: AsJson = False) -> None:
         console.print_json(data=[key.model_dump(mode="json", include=fields) for key in found])
         return
     whole = [Column(name, no_wrap=True) for name in ("Prefix", "Client")]  # the names that `revoke` and people use
-    table = Table(*whole, "Scopes", "Note", "Created", "State")
+    others = [Column(name, overflow="fold") for name in ("Scopes", "Note", "Created", "State")]
+    table = Table(*whole, *others)
     for key in found:
         created = key.created_at.astimezone(UTC)
         table.add_row(
