@@ -23,28 +23,29 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import Event
 from messaging.database import Database
-from messaging.outcome import Again
+from order_api.deadlines import Execute
 from order_api.models import Kept
 from order_api.reading import reading
 
 A = TypeVar("A", bound=BaseModel)
-Execute = Callable[[Callable[[AsyncSession], Awaitable[Sequence[Event | Again]]]], Awaitable[None]]
-"""`Service.execute`."""
-
 NAMESPACE = UUID("5b1d8f5e-0f0a-4a3c-9d8e-6f1f3c1f7a10")
 PRUNE_INTERVAL = 600.0
 PRUNE_BATCH = 5_000
 
 
-class InFlight(Exception):  # noqa: N818 - an outcome
+class KeyMisused(Exception):  # noqa: N818 - an outcome
+    """The request cannot be worked on under this key. The three reasons are its subclasses."""
+
+
+class InFlight(KeyMisused):
     """A request with this key is being worked on."""
 
 
-class OtherRequest(Exception):  # noqa: N818 - an outcome
+class OtherRequest(KeyMisused):
     """The key was used for another request."""
 
 
-class Forgotten(Exception):  # noqa: N818 - an outcome
+class Forgotten(KeyMisused):
     """The key was used so long ago that its answer is no longer kept; what it made is there."""
 
     def __init__(self, made: UUID) -> None:

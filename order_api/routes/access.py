@@ -7,12 +7,9 @@ from fastapi.security import HTTPBearer, SecurityScopes
 
 from order_api.authentication import CALLER, REALM
 from order_api.callers import Caller, Scope
-from order_api.idempotency import Forgotten, InFlight, Key, OtherRequest
+from order_api.idempotency import Key
 from order_api.problems import Kind, Problem
 from order_api.shop import Shop
-
-RETRY_IN_FLIGHT = 1
-"""Seconds after which a request that is in progress should have its answer."""
 
 
 async def _shop(request: Request) -> Shop:
@@ -67,18 +64,3 @@ def mark_repetition(response: Response, *, repeated: bool) -> None:
     """Tell the client that this answer was given before."""
     if repeated:
         response.headers["Idempotent-Replayed"] = "true"
-
-
-def repeated_wrongly(error: InFlight | OtherRequest | Forgotten) -> Problem:
-    """Say what is wrong with the use of an idempotency key."""
-    match error:
-        case InFlight():
-            return Problem(
-                Kind.REQUEST_IN_FLIGHT,
-                "Its answer is not known yet. Ask again.",
-                headers={"Retry-After": str(RETRY_IN_FLIGHT)},
-            )
-        case OtherRequest():
-            return Problem(Kind.KEY_REUSED, "Send another key, or what was sent at first.")
-        case Forgotten(made=made):
-            return Problem(Kind.ANSWER_NOT_KEPT, f"It made {made}, once.")

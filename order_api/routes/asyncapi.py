@@ -1,15 +1,15 @@
 """Read the published AsyncAPI document: as a page, as JSON, as YAML."""
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response, status
+from fastapi import APIRouter, Depends, Request, Response
 
 from messaging.asyncapi.policy import policy_of
 from messaging.asyncapi.reading import DOCUMENT
 from order_api.openapi import errors
 from order_api.problems import Kind, Problem
+from order_api.routes.etags import tagged
 
 router = APIRouter(tags=["documents"])
 
@@ -86,14 +86,4 @@ def _published(name: str) -> bytes:
 
 
 def _answer(body: bytes, media_type: str, if_none_match: str | None, headers: dict[str, str] | None = None) -> Response:
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache", **(headers or {})}
-    if _has(tag, if_none_match):
-        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
-    return Response(body, headers=headers, media_type=media_type)
-
-
-def _has(tag: str, if_none_match: str | None) -> bool:
-    """Whether the client named the tag; a weak one will do (RFC 9110, 13.1.2)."""
-    named = {each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")}
-    return bool(named & {tag, "*"})
+    return tagged(body, media_type, if_none_match, {"Cache-Control": "no-cache", **(headers or {})})

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response, status
 
 from order_api.callers import Caller
 from order_api.domain import MAX_QUANTITY, MAX_TOTAL, Refusal, Status, Unpriceable
-from order_api.idempotency import Forgotten, InFlight, OtherRequest
 from order_api.listing import Cursor, Wanted
 from order_api.models import Order
 from order_api.openapi import errors, idempotent
@@ -20,7 +19,6 @@ from order_api.routes.access import (
     Writer,
     key_of,
     mark_repetition,
-    repeated_wrongly,
 )
 from order_api.routes.etags import tagged
 from order_api.schemas import OrderList, OrderQuery, OrderView, PlaceOrder, TimelineView
@@ -70,8 +68,6 @@ async def place_order(
     except Overloaded as overloaded:
         retry = {"Retry-After": str(OVERLOADED_RETRY_AFTER)}
         raise Problem(Kind.OVERLOADED, f"It was not accepted: {overloaded}.", headers=retry) from overloaded
-    except (InFlight, OtherRequest, Forgotten) as wrong:
-        raise repeated_wrongly(wrong) from wrong
     response.headers["Location"] = f"/orders/{answer.body.order_id}"
     mark_repetition(response, repeated=answer.repeated)
     return answer.body
@@ -152,10 +148,7 @@ async def cancel_order(
     order_id: OrderId, caller: Writer, shop: ShopOfApp, response: Response, idempotency_key: IdempotencyKey = None
 ) -> OrderView:
     """Stop the order if it is not shipped yet. Repeating the request does no more than the first one."""
-    try:
-        answer = await shop.cancel(order_id, caller, key_of(caller, idempotency_key, b"cancel", order_id.bytes))
-    except (InFlight, OtherRequest, Forgotten) as wrong:
-        raise repeated_wrongly(wrong) from wrong
+    answer = await shop.cancel(order_id, caller, key_of(caller, idempotency_key, b"cancel", order_id.bytes))
     if answer is None:
         raise Problem(Kind.UNKNOWN_ORDER)
     order = answer.body

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response, status
 
 from contracts.values import Sku
-from order_api.idempotency import Forgotten, InFlight, OtherRequest
 from order_api.openapi import errors, idempotent
 from order_api.problems import Kind, Problem
 from order_api.routes.access import (
@@ -15,7 +14,6 @@ from order_api.routes.access import (
     ShopOfApp,
     key_of,
     mark_repetition,
-    repeated_wrongly,
 )
 from order_api.schemas import ProductView, ReceiptView, ReceiveStock
 from order_api.shop import UnknownProduct
@@ -52,7 +50,5 @@ async def receive_stock(  # noqa: PLR0913, PLR0917 - parts of the request, which
         answer = await shop.receive(sku, goods.quantity, caller, key)
     except UnknownProduct as unknown:
         raise Problem(Kind.UNKNOWN_PRODUCT) from unknown
-    except (InFlight, OtherRequest, Forgotten) as wrong:
-        raise repeated_wrongly(wrong) from wrong
     mark_repetition(response, repeated=answer.repeated)
     return answer.body
