@@ -2,18 +2,15 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx2
 import pytest
 import pytest_asyncio
 
-from devstack.ports import any_free_port
 from devstack.servers import PostgresServer, RabbitServer
-from devstack.services import SERVICES, Wiring
-from tests.broker.rabbit import virtual_host
+from devstack.services import SERVICES
 from tests.e2e.shop import Shop
-from tests.e2e.system import ENVIRONMENT, System
+from tests.e2e.system import ENVIRONMENT, System, running
 from tests.invariants.checker import Checker
 from tests.invariants.expectations import Ending, Parked
 
@@ -31,21 +28,9 @@ async def system(
     rabbitmq_server: RabbitServer, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[System]:
     """Four services on a virtual host and databases of their own, ready. At the end each stops in good order."""
-    wiring = Wiring(
-        amqp_url=await virtual_host(rabbitmq_server),
-        databases={service: postgres_server.create_database(f"e2e_{service}") for service in SERVICES},
-        http_ports={service: any_free_port() for service in SERVICES},
-        extra=ENVIRONMENT,
-    )
-    folder: Path = tmp_path_factory.mktemp("e2e") / "logs"
-    made = System(wiring, rabbitmq_server.management_url, folder)
-    try:
-        await made.prepare()
-        await made.start(SERVICES)
+    folder = tmp_path_factory.mktemp("e2e")
+    async with running(rabbitmq_server, postgres_server, folder, SERVICES, ENVIRONMENT) as made:
         yield made
-        made.stop()
-    finally:
-        made.kill()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """The whole system as a user runs it: four services as processes, on the suite's servers, with short retry tiers."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,8 +11,10 @@ import httpx2
 from devstack import services
 from devstack.ports import any_free_port
 from devstack.process import Process
+from devstack.servers import PostgresServer, RabbitServer
 from devstack.services import API, HOST, SEEDED, SERVICES, Wiring
 from messaging.migrations import migrate
+from tests.broker.rabbit import virtual_host
 
 TIERS = "50ms,100ms,200ms,400ms"
 ENVIRONMENT = {
@@ -99,6 +101,30 @@ class System:
                 job.launch()
             for job in jobs:
                 assert job.wait(seconds=JOB_SECONDS) == 0, f"{job.name} failed{job.log_end()}"
+
+
+@asynccontextmanager
+async def running(
+    rabbitmq: RabbitServer, postgres: PostgresServer, folder: Path, names: Sequence[str], extra: Mapping[str, str]
+) -> AsyncGenerator[System]:
+    """These services, ready, on a virtual host and databases of their own; `folder` gives the databases their names.
+
+    At the end each stops in good order.
+    """
+    wiring = Wiring(
+        amqp_url=await virtual_host(rabbitmq),
+        databases={name: postgres.create_database(f"{folder.name}_{name}") for name in names},
+        http_ports={name: any_free_port() for name in names},
+        extra=extra,
+    )
+    system = System(wiring, rabbitmq.management_url, folder / "logs")
+    try:
+        await system.prepare(names)
+        await system.start(names)
+        yield system
+        system.stop()
+    finally:
+        system.kill()
 
 
 async def ready(process: Process, port: int) -> None:
