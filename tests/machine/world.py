@@ -38,11 +38,11 @@ from tests.machine.network import BagCourier, Letter, Network, redelivered
 from tests.machine.processes import (
     AT_ONCE,
     NEVER,
+    PATIENT,
     PROCESS,
     REDRIVES_BEFORE_CANCEL,
     REPLICAS,
     SERVICES,
-    SILENCE,
     STOCK,
     Killer,
     Node,
@@ -227,7 +227,7 @@ class World:
         """Let shipping cancel the parcels that were booked for cancelled orders; returns how many."""
         service = self.nodes["shipping"][0].service
         carrier = Carrier(
-            SimulatedCarrier(service.database, 0), SILENCE, breaker_threshold=10**6, breaker_reset=AT_ONCE
+            SimulatedCarrier(service.database, 0), PATIENT, breaker_threshold=10**6, breaker_reset=AT_ONCE
         )
         return await UndoWorker(service.database, service.execute, carrier, NEVER).work()
 
