@@ -1,0 +1,1 @@
+"""The control room: dead letters, the audit of money and stock, monitoring."""

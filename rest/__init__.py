@@ -1,0 +1,1 @@
+"""How REST is spoken here: errors, limits, API keys. Knows no service."""
