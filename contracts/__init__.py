@@ -19,6 +19,7 @@ from contracts.payment import (
     PaymentDeclined,
     PaymentVoided,
 )
+from contracts.replay import Effect, ReplayHandled
 from contracts.shipping import ShippingCancelled, ShippingCancelRefused, ShippingFailed, ShippingReady
 from contracts.values import Address, CancelReason, DeclineReason, Money, OrderLine, Shortage
 
@@ -28,16 +29,23 @@ PRODUCERS: dict[str, tuple[type[Event], ...]] = {
     "inventory": (InventoryReserved, InventoryRejected, InventoryReleased, InventoryShipped, StockRecorded),
     "shipping": (ShippingReady, ShippingFailed, ShippingCancelled, ShippingCancelRefused),
 }
-"""Which service publishes which events; each event has one producer."""
+"""Which service publishes which events; each of these has one producer."""
 
-EVENTS: dict[str, type[Event]] = {event.name: event for events in PRODUCERS.values() for event in events}
+RECEIPT = ReplayHandled
+"""What every service publishes besides, of messages that it was sent again by hand."""
+
+EVENTS: dict[str, type[Event]] = {
+    event.name: event for event in (*(event for events in PRODUCERS.values() for event in events), RECEIPT)
+}
 
 __all__ = [
     "EVENTS",
     "PRODUCERS",
+    "RECEIPT",
     "Address",
     "CancelReason",
     "DeclineReason",
+    "Effect",
     "Event",
     "InventoryRejected",
     "InventoryReleased",
@@ -53,6 +61,7 @@ __all__ = [
     "PaymentCaptured",
     "PaymentDeclined",
     "PaymentVoided",
+    "ReplayHandled",
     "ShippingCancelRefused",
     "ShippingCancelled",
     "ShippingFailed",

@@ -12,14 +12,18 @@ from faststream.rabbit import ExchangeType, RabbitExchange
 from pamqp.commands import Basic
 
 from messaging import edge
-from messaging.envelope import CONTENT_TYPE, Envelope
+from messaging.collector import DeadLetter
+from messaging.envelope import ATTEMPT, CONTENT_TYPE, ERROR_CLASS, ERROR_REASON, LAST_FAILURE, REPLAY, Envelope
 from messaging.outbox import Outgoing
-from messaging.retry import failure_headers, properties_of
-from messaging.topology import DEAD, EVENTS, Delay, retry_tier
+from messaging.retry import BROKER_HISTORY, failure_headers, properties_of
+from messaging.topology import DEAD, EVENTS, REQUEUE, Delay, retry_tier
 
 log = structlog.get_logger(__name__)
 
 EVENTS_EXCHANGE = RabbitExchange(EVENTS, type=ExchangeType.TOPIC, durable=True, declare=False)
+REQUEUE_EXCHANGE = RabbitExchange(REQUEUE, type=ExchangeType.DIRECT, durable=True, declare=False)
+OF_THE_LAST_TRY = (*BROKER_HISTORY, ATTEMPT, LAST_FAILURE, ERROR_CLASS, ERROR_REASON)
+"""Headers that a replay begins without."""
 DEAD_EXCHANGE = RabbitExchange(DEAD, type=ExchangeType.DIRECT, durable=True, declare=False)
 
 
@@ -109,6 +113,27 @@ class RabbitCourier:
     async def park(self, message: Any, envelope: Envelope, error: BaseException) -> None:
         """Send a message that cannot be handled to its dead-letter queue. Raises PublishFailed."""
         await self._again(message, envelope, error, DEAD_EXCHANGE, edge.Step.DEAD_PUBLISH)
+
+    async def put_back(self, letter: DeadLetter, queue: str | None, replay_id: UUID) -> None:
+        """Send a dead letter to that work queue again, under its own id; None sends it as an event, to all queues.
+
+        Raises PublishFailed: it may have arrived, or not; sending it again is harmless.
+        """
+        kept = {name: value for name, value in letter.headers.items() if not name.startswith(OF_THE_LAST_TRY)}
+        await self._confirmed(
+            self._broker,
+            letter.body,
+            edge.Step.REPLAY_PUBLISH,
+            exchange=EVENTS_EXCHANGE if queue is None else REQUEUE_EXCHANGE,
+            routing_key=letter.routing_key if queue is None else queue,
+            headers={**kept, REPLAY: str(replay_id)},
+            message_id=letter.message_id,
+            correlation_id=letter.correlation_id,
+            message_type=letter.type,
+            content_type=letter.content_type,
+            content_encoding=letter.content_encoding,
+            timestamp=letter.timestamp,
+        )
 
     async def _again(
         self,

@@ -28,6 +28,7 @@ class Step(StrEnum):
     RETRY_PUBLISH = "retry.publish"
     DEAD_PUBLISH = "dead.publish"
     MOVE_PUBLISH = "move.publish"
+    REPLAY_PUBLISH = "replay.publish"
     MESSAGE_ACK = "message.ack"
     MESSAGE_REQUEUE = "message.requeue"
     PREPARE = "prepare"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -23,8 +24,10 @@ REDRIVE = "x-redrive"
 CAUSATION = "x-causation-id"
 ATTEMPT = "x-attempt"
 FIRST_FAILURE = "x-first-failure"
+LAST_FAILURE = "x-last-failure"
 ERROR_CLASS = "x-error-class"
 ERROR_REASON = "x-error-reason"
+REPLAY = "x-replay-id"
 
 
 class Poison(Reject):
@@ -41,6 +44,8 @@ class Envelope:
     """How often it failed so far."""
     redelivered: bool
     headers: dict[str, Any]
+    replay: UUID | None = None
+    """The replay that brought it back from its dead-letter queue."""
 
 
 def properties(event: Event, redrive: int = 0) -> dict[str, Any]:
@@ -91,6 +96,7 @@ def read_envelope(queue: str, message: Any) -> Envelope:
         attempt=_count(message.headers, ATTEMPT),
         redelivered=bool(message.raw_message.redelivered),
         headers=dict(message.headers),
+        replay=_replay(message.headers),
     )
 
 
@@ -101,6 +107,14 @@ def problems(error: ValidationError) -> str:
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     return "; ".join(found[:MAX_PROBLEMS]) + ("; and more" if len(found) > MAX_PROBLEMS else "")
+
+
+def _replay(headers: dict[str, Any]) -> UUID | None:
+    value = headers.get(REPLAY)
+    try:
+        return None if value is None else UUID(value)
+    except (AttributeError, TypeError, ValueError):
+        raise Poison(f"header {REPLAY} is no UUID") from None
 
 
 def _count(headers: dict[str, Any], name: str) -> int:

@@ -93,6 +93,10 @@ class Pipeline:
 
         return decode
 
+    def knows(self, queue: str) -> bool:
+        """Whether a handler receives from this queue."""
+        return queue in self._routes
+
     async def consume(self, route: Route, event: Event) -> None:
         """What the typed subscriber of a queue does with an event. Raises NotRunning unless the service runs."""
         self._running(self.executor)
@@ -134,7 +138,8 @@ class Pipeline:
             creates_row=route.signature.creates_row,
             redrive=envelope.redrive,
             context=_trace_context(envelope),
-            alone=envelope.redelivered or envelope.attempt > 0,
+            alone=envelope.redelivered or envelope.attempt > 0 or envelope.replay is not None,
+            replay=envelope.replay,
         )
         await self.send(await self._running(self.executor).submit(work))
 
@@ -250,6 +255,8 @@ def custody(pipeline: Pipeline) -> type[BaseMiddleware]:
     class Custody(BaseMiddleware):
         async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
             queue: str = self.context.get_local("handler_").queue.name
+            if not pipeline.knows(queue):
+                return await call_next(msg)  # a collector's
             return await pipeline.settle(queue, call_next, msg)
 
     return Custody

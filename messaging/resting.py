@@ -15,10 +15,8 @@ from faststream.rabbit import Channel, ExchangeType, RabbitBroker, RabbitExchang
 from messaging import edge
 from messaging.personal import ERASED, replaced
 from messaging.queue_move import exact_copy
-from messaging.topology import Topology
+from messaging.topology import RESTING, Topology
 
-PLACES = {"dead-letter", "unrouted"}
-"""Kinds of queues in which messages rest."""
 _PUBLISH_TIMEOUT = 10.0
 _IDENTITY = re.compile(rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 
@@ -36,7 +34,7 @@ async def erase(amqp_url: str, topology: Topology, order_ids: Collection[UUID]) 
         RabbitBroker(amqp_url, default_channel=Channel(on_return_raises=True), logger=None) as publisher,
     ):
         for binding in topology.bindings:
-            if not any(queue.name == binding.queue and queue.kind in PLACES for queue in topology.queues):
+            if not any(queue.name == binding.queue and queue.kind in RESTING for queue in topology.queues):
                 continue
             kind = next(each.type for each in topology.exchanges if each.name == binding.exchange)
             door = RabbitExchange(binding.exchange, type=ExchangeType(kind), durable=True, declare=False)

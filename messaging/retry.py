@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from messaging.disclosure import in_a_line
-from messaging.envelope import ATTEMPT, ERROR_CLASS, ERROR_REASON, FIRST_FAILURE, Envelope
+from messaging.envelope import ATTEMPT, ERROR_CLASS, ERROR_REASON, FIRST_FAILURE, LAST_FAILURE, Envelope
 from messaging.outcome import Reject, Retry
 from messaging.topology import DEFAULT_TIERS, Delay
 
@@ -44,12 +44,14 @@ class RetryPolicy:
 
 
 def failure_headers(envelope: Envelope, error: BaseException) -> dict[str, Any]:
-    """The message's headers with this failure noted: attempts, first failure, class and reason of the error."""
+    """The message's headers with this failure noted: attempts, first and last failure, the error's class and reason."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
     kept = {name: value for name, value in envelope.headers.items() if not name.startswith(BROKER_HISTORY)}
     return {
         **kept,
         ATTEMPT: envelope.attempt + 1,
-        FIRST_FAILURE: kept.get(FIRST_FAILURE) or datetime.now(UTC).isoformat(timespec="milliseconds"),
+        FIRST_FAILURE: kept.get(FIRST_FAILURE) or now,
+        LAST_FAILURE: now,
         ERROR_CLASS: type(error).__name__,
         ERROR_REASON: reason_of(error),
     }

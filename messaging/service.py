@@ -7,11 +7,12 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, cast
+from uuid import UUID
 
 import structlog
 from faststream import AckPolicy, FastStream
@@ -19,12 +20,16 @@ from faststream.rabbit import Channel, QueueType, RabbitQueue, RabbitRouter
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from contracts import RECEIPT
 from contracts.event import Event
 from messaging import logs
 from messaging.asyncapi.factory import ServiceDocument
 from messaging.broker import RECONNECT_INTERVAL, TwoConnectionBroker, amqp_url
+from messaging.collector import PREFETCH as COLLECTOR_PREFETCH
+from messaging.collector import Collector, DeadLetter, Store
 from messaging.courier import EVENTS_EXCHANGE, Courier, RabbitCourier
 from messaging.database import Database, DatabaseUnavailable
+from messaging.edge import PublishFailed
 from messaging.health import Health
 from messaging.intake import Intake
 from messaging.order_row import OrderRow
@@ -43,6 +48,10 @@ log = structlog.get_logger(__name__)
 
 COMMAND_PATIENCE = 2.0
 """Seconds that a command waits for an absent database before it fails."""
+
+
+class NotSent(Exception):  # noqa: N818 - a state
+    """The broker did not confirm a message that was put back."""
 
 
 class NotConsuming(Exception):  # noqa: N818 - a state
@@ -69,6 +78,9 @@ class Service:
         self.publishers: dict[str, Any] = {}
         self.says: dict[str, type[Event]] = {}
         self.router = RabbitRouter()
+        self.collects = False
+        self._store: Store | None = None
+        self._collector: Collector | None = None
         self._pipeline = Pipeline(self.routes, self.database, settings.prepare_timeout)
         self._workers: dict[str, Callable[[], Awaitable[None]]] = {}
         self._commands: GroupExecutor | None = None
@@ -89,6 +101,7 @@ class Service:
         )
         self.intake = Intake(self.broker)
         self.health = Health(name, {"database": self.database.check, "broker": self._check_broker})
+        self.publishes(RECEIPT)
 
     def handle(self, handler: Handler, *, prepare: Prepare | None = None, retry: RetryPolicy | None = None) -> None:
         """Consume the events that the handler's signature names, and publish those that it returns.
@@ -122,6 +135,26 @@ class Service:
                     title=f"{self.name}.publishes.{event.name}",
                     description=event.__doc__,
                 )
+
+    def collect(self, queues: Iterable[str], store: Store) -> None:
+        """Take every message out of these queues, whatever it is; each is acknowledged once `store` has returned."""
+        self._store, self.collects = store, True
+        for queue in queues:
+            self._collect_from(queue)
+
+    async def put_back(self, letter: DeadLetter, queue: str | None, replay_id: UUID) -> None:
+        """Send a dead letter to that work queue again, under its own id; None sends it as an event, to all queues.
+
+        Raises NotSent: it may have arrived, or not; sending it again is harmless.
+        """
+        courier = self._pipeline.courier
+        if not isinstance(courier, RabbitCourier):
+            msg = f"{self.name} is not running"
+            raise NotSent(msg)
+        try:
+            await courier.put_back(letter, queue, replay_id)
+        except PublishFailed as failure:
+            raise NotSent(str(failure)) from failure
 
     def worker(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Keep a background task running while the service runs; when it fails it is started again."""
@@ -164,6 +197,9 @@ class Service:
         supervisor.start("deliveries", deliveries.run)
         supervisor.start("commands", self._commands.run)
         supervisor.start("marker", marker.run)
+        if self._store is not None:
+            self._collector = Collector(self._store, self._pipeline.away)
+            supervisor.start("collector", self._collector.run)
         if courier is None:
             rabbit = courier = RabbitCourier(
                 cast("Any", self.broker), self.publishers, settings.publish_timeout, lambda: self.broker.connected
@@ -256,6 +292,24 @@ class Service:
             description=route.handler.__doc__,
         )
         subscriber(consume)
+
+    def _collect_from(self, queue: str) -> None:
+        async def take(message: Any) -> None:
+            if self._collector is not None:  # else it stays unacknowledged, and comes again
+                self._collector.take(queue, message)
+
+        async def as_it_is(message: Any) -> Any:
+            return message
+
+        take.__name__ = "take_custody"
+        subscriber = self.router.subscriber(
+            RabbitQueue(queue, queue_type=QueueType.QUORUM, durable=True, declare=False),
+            channel=Channel(prefetch_count=COLLECTOR_PREFETCH),
+            ack_policy=AckPolicy.MANUAL,
+            decoder=as_it_is,
+            title=queue,
+        )
+        subscriber(take)
 
     async def _check_broker(self) -> None:
         if not self.broker.connected:

@@ -30,6 +30,8 @@ MAX_TIER_LENGTH = 100_000
 DELIVERY_LIMIT = 50
 """Deliveries of one message before the broker itself gives up on it: far above what the suspect lane allows."""
 MOVING = ".moving"
+RESTING = frozenset({"dead-letter", "unrouted"})
+"""Kinds of queues whose messages wait for a person."""
 UNLIMITED_DELIVERIES = 1_000_000_000
 """A parked message may be read any number of times; RabbitMQ 4 would otherwise drop it after 20."""
 

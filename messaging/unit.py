@@ -21,7 +21,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts.event import Event
-from messaging import edge, inbox, outbox
+from messaging import edge, inbox, outbox, receipts
 from messaging.away import Away
 from messaging.database import Database, DatabaseUnavailable, is_contention, is_unavailable
 from messaging.disclosure import in_a_line
@@ -53,7 +53,9 @@ class Work:
     context: dict[str, str] = field(default_factory=dict)
     """The trace context that the events inherit."""
     alone: bool = False
-    """Retried and redelivered messages never share a transaction: their neighbours must not suffer."""
+    """Retried, redelivered and replayed messages never share a transaction: their neighbours must not suffer."""
+    replay: UUID | None = None
+    """The replay that asks for a receipt."""
     patience: float = 1200.0
     """Seconds to keep trying while the database is away. A broker takes a message back after 30 minutes."""
     outcome: asyncio.Future[list[Outgoing]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -164,13 +166,18 @@ class GroupExecutor:
                     await self._rules.preload(db, batch)
             said: dict[Key, list[Outgoing]] = {}
             for key, work in todo.items():
+                before = await receipts.rows_changed(db) if work.replay else 0
                 events = await work.run(db, rows.get(work.order_id))
                 said[key] = [_outgoing(work, event) for event in events]
+                if work.replay:
+                    said[key].append(_receipt(work, changed=await receipts.rows_changed(db) > before))
             await db.flush()
-            messages = [message for batch in said.values() for message in batch]
+            repeated = [work for work in group if work.key not in fresh]
+            receipted = {work.key: _receipt(work, changed=False) for work in repeated if work.replay}
+            messages = [message for batch in said.values() for message in batch] + [*receipted.values()]
             if messages:
                 await outbox.append(core, messages, self._rules.grace)
-            said |= await _said_before(core, [work.key for work in group if work.key not in fresh])
+            said |= await _said_before(core, [work.key for work in repeated])
             await edge.commit(db, edge.Step.GROUP_COMMIT)
         return said
 
@@ -197,6 +204,12 @@ class GroupExecutor:
 def command_key(name: str) -> Key:
     """A key for work that no message asked for; it tells, after a lost COMMIT, whether the work was done."""
     return Key(uuid4(), name, 0)
+
+
+def _receipt(work: Work, *, changed: bool) -> Outgoing:
+    assert work.replay is not None  # noqa: S101 - only a replay gets a receipt
+    receipt = receipts.receipt(work.replay, work.key, changed=changed)
+    return outbox.outgoing(receipt, cause=work.event, redrive=0, context=work.context)
 
 
 def _outgoing(work: Work, said: Event | Again) -> Outgoing:

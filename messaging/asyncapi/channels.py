@@ -9,7 +9,7 @@ from messaging.asyncapi.described import Landscape
 from messaging.asyncapi.messages import described, summary_of
 from messaging.asyncapi.profile import ARGUMENTS, BINDING_VERSION, BINDINGS, KIND, Json, exchange_channel
 from messaging.asyncapi.prose import listed, route_facts
-from messaging.topology import DEAD, EVENTS, REQUEUE, UNROUTED, Exchange, Queue, dead_letter_queue
+from messaging.topology import DEAD, EVENTS, REQUEUE, RESTING, UNROUTED, Exchange, Queue, dead_letter_queue
 
 
 def channels(landscape: Landscape) -> Json:
@@ -25,10 +25,10 @@ def channels(landscape: Landscape) -> Json:
 
 def _event_channel(landscape: Landscape, event: type[Event], exchange: Exchange) -> Json:
     queues = list(landscape.consumers(event.name))
-    producer = landscape.producers.get(event.name)
+    producers = landscape.producers.get(event.name, ())
     said = "Published"
-    if producer:
-        said += f" by {producer}, persistently, `mandatory` and with publisher confirms,"
+    if producers:
+        said += f" by {', '.join(producers)}, persistently, `mandatory` and with publisher confirms,"
     return {
         "address": event.name,
         "title": event.name,
@@ -38,7 +38,7 @@ def _event_channel(landscape: Landscape, event: type[Event], exchange: Exchange)
             + (f"The broker puts a copy into {listed(queues)}. " if queues else "")
             + f"What no queue is bound for goes to `{UNROUTED}` instead of being lost."
         ),
-        "tags": [{"name": producer}] if producer else [],
+        "tags": [{"name": producer} for producer in producers],
         "messages": _messages([event]),
         "bindings": {"amqp": {"is": "routingKey", "exchange": _exchange(exchange), "bindingVersion": BINDING_VERSION}},
     }
@@ -87,6 +87,8 @@ def _queue_channel(landscape: Landscape, queue: Queue) -> Json:
         if binding.queue == queue.name
     ]
     title, description, owner, events = _queue_facts(landscape, queue)
+    if landscape.custodian and queue.kind in RESTING:
+        description += f" {landscape.custodian.name} takes each into custody: stored first, then acknowledged."
     return {
         "address": queue.name,
         "title": title,

@@ -17,6 +17,8 @@ class Described(Protocol):
     routes: dict[str, Route]
     says: dict[str, type[Event]]
     settings: Any
+    collects: bool
+    """Whether it takes the dead letters of all queues into custody, and what nobody is bound to."""
 
 
 class Landscape:
@@ -29,7 +31,11 @@ class Landscape:
             for service in sorted(services, key=lambda each: each.name)
             for queue, route in sorted(service.routes.items())
         }
-        self.producers: Mapping[str, str] = {name: service.name for service in services for name in service.says}
+        self.producers: Mapping[str, Sequence[str]] = {
+            name: sorted(service.name for service in services if name in service.says)
+            for name in sorted({name for service in services for name in service.says})
+        }
+        self.custodian: Described | None = next((service for service in services if service.collects), None)
         events = {event for service in services for event in service.says.values()}
         events |= {route.event for _, route in self.routes.values()}
         self.events: Mapping[str, type[Event]] = {event.name: event for event in sorted(events, key=_name)}

@@ -8,7 +8,7 @@ import json
 from contracts.event import Event, OrderEvent
 from messaging.asyncapi.profile import BINDING_VERSION, CONTENT_TYPE, PROPERTIES, VERSION, Json
 from messaging.asyncapi.schemas import HEADERS
-from messaging.envelope import ATTEMPT, ERROR_CLASS, ERROR_REASON, FIRST_FAILURE
+from messaging.envelope import ATTEMPT, ERROR_CLASS, ERROR_REASON, FIRST_FAILURE, LAST_FAILURE
 
 _TRACE = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 
@@ -72,6 +72,7 @@ def _examples(event: type[Event]) -> list[Json]:
         **_TRACE,
         ATTEMPT: 1,
         FIRST_FAILURE: "2026-11-02T09:30:02.125+00:00",
+        LAST_FAILURE: "2026-11-02T09:30:03.250+00:00",
         ERROR_CLASS: "GatewayUnavailable",
         ERROR_REASON: "no answer within 2.0 s",
     }

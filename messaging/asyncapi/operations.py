@@ -9,6 +9,7 @@ from messaging.asyncapi.described import Described, Landscape
 from messaging.asyncapi.messages import described, summary_of
 from messaging.asyncapi.profile import (
     BINDING_VERSION,
+    CUSTODY,
     DEAD_LETTER,
     HANDLER,
     PREFETCH,
@@ -20,19 +21,42 @@ from messaging.asyncapi.profile import (
     message_ref,
 )
 from messaging.asyncapi.prose import iso_duration, listed, route_facts
+from messaging.collector import PREFETCH as COLLECTOR_PREFETCH
 from messaging.pipeline import Route
-from messaging.topology import dead_letter_queue, retry_tier
+from messaging.topology import RESTING, Queue, dead_letter_queue, retry_tier
 
 
 def operations(landscape: Landscape) -> Json:
-    """All operations by their ids: `<service>.receive.<event>` and `<service>.send.<event>`."""
+    """All operations by their ids: `<service>.receive.<event>`, `.send.<event>`, `.collect.<queue>`."""
     found: Json = {
         _receive_id(service.name, route.event): _receive(landscape, service, route)
         for service, route in landscape.routes.values()
     }
     for service in landscape.services:
         found |= {_send_id(service.name, event): _send(landscape, service, event) for event in service.says.values()}
+    if landscape.custodian:
+        resting = (queue for queue in landscape.topology.queues if queue.kind in RESTING)
+        found |= {
+            f"{landscape.custodian.name}.collect.{each.name}": _collect(landscape.custodian, each) for each in resting
+        }
     return found
+
+
+def _collect(service: Described, queue: Queue) -> Json:
+    """Whatever is in the queue: the operation names no messages, so all of its channel's are meant."""
+    return {
+        "action": "receive",
+        "channel": channel_ref(queue.name),
+        "title": f"{service.name}: custody of {queue.name}",
+        "summary": f"Take every message of `{queue.name}` into custody.",
+        "description": (
+            "Each message is stored as it is, readable or not, and only then acknowledged; from then on a person "
+            f"replays or discards it. While {service.name} is down the messages stay here."
+        ),
+        "tags": [{"name": service.name}],
+        "bindings": {"amqp": {"ack": True, PREFETCH: COLLECTOR_PREFETCH, "bindingVersion": BINDING_VERSION}},
+        CUSTODY: True,
+    }
 
 
 def _receive_id(service: str, event: type[Event]) -> str:

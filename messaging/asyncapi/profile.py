@@ -7,7 +7,7 @@ Json = dict[str, Any]
 
 PROFILE = "x-amqp-profile"
 """At the root: the version of the profile that the document follows."""
-PROFILE_VERSION = "1.0.0"
+PROFILE_VERSION = "1.1.0"
 
 ARGUMENTS = "x-arguments"
 """In `bindings.amqp.exchange` and `bindings.amqp.queue`: the arguments of the declaration."""
@@ -25,6 +25,8 @@ RETRY = "x-retry"
 """On a receive operation: the Operation Retry Object of asyncapi/spec #1234."""
 DEAD_LETTER = "x-deadLetter"
 """On a receive operation: the Operation Dead Letter Object of asyncapi/spec #1234."""
+CUSTODY = "x-custody"
+"""On a receive operation: true where every message is taken out as it is, to be kept by the receiver."""
 HANDLER = "x-handler"
 """On a receive operation: the function that handles the message."""
 SENDS = "x-sends"

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from messaging.asyncapi.fields import Field, constraints, fields
-from messaging.asyncapi.profile import DEAD_LETTER, HANDLER, PREFETCH, PROPERTIES, RETRY, SENDS, Json
+from messaging.asyncapi.profile import CUSTODY, DEAD_LETTER, HANDLER, PREFETCH, PROPERTIES, RETRY, SENDS, Json
 from messaging.asyncapi.reading import topology_of
 from messaging.topology import EVENTS, Binding, Exchange, Queue
 
@@ -66,6 +66,15 @@ class Send:
     service: str
     event: str
     summary: str
+
+
+@dataclass(frozen=True)
+class Collect:
+    """A queue whose messages a service takes into custody, whatever they are."""
+
+    name: str
+    service: str
+    queue: str
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,7 @@ class ServicePage:
     name: str
     receives: tuple[Receive, ...]
     sends: tuple[Send, ...]
+    collects: tuple[Collect, ...]
 
 
 @dataclass(frozen=True)
@@ -163,7 +173,16 @@ class Reference:
     @cached_property
     def receives(self) -> tuple[Receive, ...]:
         """The receive operations."""
-        return tuple(self._receive(name, each) for name, each in self._operations("receive"))
+        return tuple(self._receive(name, each) for name, each in self._operations("receive") if CUSTODY not in each)
+
+    @cached_property
+    def collects(self) -> tuple[Collect, ...]:
+        """The operations that take messages into custody."""
+        return tuple(
+            Collect(name, each["tags"][0]["name"], _last(each["channel"]))
+            for name, each in self._operations("receive")
+            if CUSTODY in each
+        )
 
     @cached_property
     def sends(self) -> tuple[Send, ...]:
@@ -176,12 +195,13 @@ class Reference:
     @cached_property
     def services(self) -> tuple[ServicePage, ...]:
         """The services that receive or send."""
-        names = sorted({each.service for each in (*self.receives, *self.sends)})
+        names = sorted({each.service for each in (*self.receives, *self.sends, *self.collects)})
         return tuple(
             ServicePage(
                 name,
                 tuple(each for each in self.receives if each.service == name),
                 tuple(each for each in self.sends if each.service == name),
+                tuple(each for each in self.collects if each.service == name),
             )
             for name in names
         )

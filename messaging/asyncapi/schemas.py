@@ -10,7 +10,17 @@ from typing_extensions import override
 
 from contracts.event import Event
 from messaging.asyncapi.profile import Json
-from messaging.envelope import ATTEMPT, CAUSATION, ERROR_CLASS, ERROR_REASON, FIRST_FAILURE, MAX_COUNT, REDRIVE
+from messaging.envelope import (
+    ATTEMPT,
+    CAUSATION,
+    ERROR_CLASS,
+    ERROR_REASON,
+    FIRST_FAILURE,
+    LAST_FAILURE,
+    MAX_COUNT,
+    REDRIVE,
+    REPLAY,
+)
 from messaging.retry import MAX_REASON
 
 HEADERS = "MessageHeaders"
@@ -67,11 +77,17 @@ def header_schema() -> Json:
                 "type": "string",
                 "format": "date-time",
             },
+            LAST_FAILURE: {"description": "When it failed last, in UTC.", "type": "string", "format": "date-time"},
             ERROR_CLASS: {"description": "The class of the last failure.", "type": "string"},
             ERROR_REASON: {
                 "description": "The last failure in a sentence, without the message's content.",
                 "type": "string",
                 "maxLength": MAX_REASON,
+            },
+            REPLAY: {
+                "description": "The replay that brought a dead letter back; a receipt, `replay.handled`, answers it.",
+                "type": "string",
+                "format": "uuid",
             },
         },
     }

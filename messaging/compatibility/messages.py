@@ -25,7 +25,7 @@ class Talk:
         """Take it from the document's operations, which are tagged with their services."""
         found: dict[str, set[str]] = {"send": set(), "receive": set()}
         for operation in document["operations"].values():
-            if any(each["$ref"].endswith(f"/messages/{event}") for each in operation["messages"]):
+            if any(each["$ref"].endswith(f"/messages/{event}") for each in operation.get("messages", ())):
                 found[operation["action"]].update(tag["name"] for tag in operation["tags"])
         return cls(frozenset(found["send"]), frozenset(found["receive"]))
 

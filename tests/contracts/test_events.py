@@ -46,7 +46,7 @@ def test_the_example_fits_the_schema(kind: type[Event]) -> None:
 def test_a_name_says_what_happened(kind: type[Event]) -> None:
     """A name is subject and past participle, and a later version's; the message's type has the version always."""
     subject, happened, *_ = kind.name.split(".")
-    assert subject in {"order", "stock", *PRODUCERS}
+    assert subject in {"order", "stock", "replay", *PRODUCERS}
     assert re.fullmatch(r"[a-z_]*(ed|ready)", happened)
     assert kind.message_type() == f"{subject}.{happened}.v{kind.schema_version}"
     assert kind.example().version == kind.schema_version
