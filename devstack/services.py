@@ -9,7 +9,7 @@ from pathlib import Path
 from devstack.paths import CHECKOUT
 from devstack.process import Process
 from devstack.spawning import Program
-from order_api.callers import new_token
+from rest.callers import new_token
 
 HOST = "127.0.0.1"
 API = "order_api"

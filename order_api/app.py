@@ -4,21 +4,23 @@ from fastapi import FastAPI
 
 from contracts import OrderCancelRequested, OrderCreated, StockReceived
 from messaging.service import Service
-from order_api import handlers, problems
-from order_api.authentication import Authentication
+from order_api import handlers, misuse
 from order_api.catalogue import Catalogue
 from order_api.deadlines import Deadlines
 from order_api.idempotency import keep_pruned
-from order_api.keys import KeyRing
 from order_api.live import Live
 from order_api.models import Order
-from order_api.openapi import DESCRIPTION, TAGS, OrderApi
+from order_api.openapi import DESCRIPTION, TAGS
 from order_api.pressure import Pressure
-from order_api.request_limits import RequestLimits
 from order_api.routes import ROUTERS
 from order_api.settings import Settings
 from order_api.shop import Shop
-from order_api.stopping import ending_well
+from rest import problems
+from rest.authentication import Authentication
+from rest.keys import KeyRing
+from rest.openapi import RestApi
+from rest.request_limits import RequestLimits
+from rest.stopping import ending_well
 
 
 def build(settings: Settings) -> Service:
@@ -49,7 +51,7 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
     service.worker("live", shop.live.watch)
     service.worker("keys", keys.keep_fresh)
     lifespan = ending_well(service.lifespan, shop.live.close)
-    api = OrderApi(
+    api = RestApi(
         title="Orders",
         version="1",
         description=DESCRIPTION,
@@ -63,6 +65,7 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
     api.add_middleware(RequestLimits, body=settings.body_limit)
     api.add_middleware(Authentication, keys=keys, open_paths=settings.open_paths, rate=settings.rate_limit)
     problems.install(api)
+    misuse.install(api)
     for router in ROUTERS:
         api.include_router(router)
     api.router.routes.extend(service.health.routes)

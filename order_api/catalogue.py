@@ -9,7 +9,7 @@ from sqlmodel import select
 from contracts import Money
 from messaging.database import Database, DatabaseUnavailable
 from order_api.models import Product
-from order_api.reading import answered, reading
+from rest.reading import answered, reading
 
 log = structlog.get_logger(__name__)
 

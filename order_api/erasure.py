@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from messaging import erasure
 from messaging.database import Database
 from order_api.models import Erasure, Model, Order
-from order_api.reading import reading
+from rest.reading import reading
 
 MOST_OLD = 1_000
 """Old orders that are found at a time."""

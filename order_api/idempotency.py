@@ -25,7 +25,7 @@ from contracts import Event
 from messaging.database import Database
 from order_api.deadlines import Execute
 from order_api.models import Kept
-from order_api.reading import reading
+from rest.reading import reading
 
 A = TypeVar("A", bound=BaseModel)
 NAMESPACE = UUID("5b1d8f5e-0f0a-4a3c-9d8e-6f1f3c1f7a10")

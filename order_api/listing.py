@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlmodel import col, select, tuple_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from order_api.callers import Caller, Scope
 from order_api.domain import Status
 from order_api.models import Order
+from rest.callers import Caller, Scope
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

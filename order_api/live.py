@@ -11,7 +11,7 @@ from sqlmodel import and_, col, select
 
 from messaging.database import Database
 from order_api.models import Fact, position
-from order_api.reading import reading
+from rest.reading import reading
 
 MOST_WATCHERS = 1_000
 """In this process; each is a connection that stays open."""

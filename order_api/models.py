@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, DateTime, Identity, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Identity, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Relationship, SQLModel
@@ -15,8 +15,9 @@ from messaging.order_row import OrderRow
 from messaging.outcome import Again
 from messaging.tables import PERSONAL_TEXT, attach
 from order_api import domain
-from order_api.callers import Caller
 from order_api.domain import GIVES_REASON, Patience, Status, contradictory, status_of
+from rest.callers import Caller
+from rest.keys import attach as attach_keys
 
 TOLD = {"amount", "carrier", "payment_id", "reason", "shortages", "tracking_number"}
 """What a timeline tells of an event: no personal data, and nothing that the order itself shows."""
@@ -217,23 +218,6 @@ class Erasure(Model, table=True):
     erased_by: str = Field(sa_type=Text)
 
 
-class ApiKey(Model, table=True):
-    """A key of a client. The secret itself is known to nobody but the client."""
-
-    __tablename__: ClassVar[Any] = "api_keys"
-
-    prefix: str = Field(primary_key=True, sa_type=Text)
-    """The public part, by which a key is named."""
-    digest: bytes = Field(sa_type=LargeBinary)
-    """SHA-256 of the whole key. A key is random and long, so that a slow hash would protect it no better."""
-    client_id: str = Field(sa_type=Text)
-    scopes: list[str] = Field(sa_type=ARRAY(Text))  # pyright: ignore[reportArgumentType]
-    note: str = Field(default="", sa_type=Text)
-    created_at: datetime = Field(sa_type=Moment)  # pyright: ignore[reportArgumentType]
-    ends_at: datetime | None = Field(default=None, sa_type=Moment)  # pyright: ignore[reportArgumentType]
-    """From when on it opens nothing; None while it is good without end."""
-
-
 class Kept(Model, table=True):
     """The answer to a request that had an idempotency key, for its repetitions."""
 
@@ -270,3 +254,4 @@ class Product(Model, table=True):
 
 
 attach(Model.metadata)
+attach_keys(Model.metadata)

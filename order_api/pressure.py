@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import text
 
 from messaging.database import Database
-from order_api.reading import reading
+from rest.reading import reading
 
 log = structlog.get_logger(__name__)
 

@@ -13,9 +13,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from contracts.values import CurrencyCode, MinorUnits, Sku
 from messaging.database import Database
-from order_api import keys
 from order_api.models import Product
 from order_api.settings import Settings
+from rest import keys
 
 FILE = Path(__file__).with_name("products.json")
 

@@ -12,7 +12,6 @@ from uuid_utils.compat import uuid7
 from contracts import CancelReason, Event, OrderCreated, StockReceived
 from messaging.service import Service
 from order_api import clock
-from order_api.callers import Caller
 from order_api.catalogue import Catalogue
 from order_api.domain import Patience, Unpriceable, price
 from order_api.idempotency import Answer, Key, Repetitions
@@ -20,8 +19,9 @@ from order_api.listing import Page, Wanted, page
 from order_api.live import Live
 from order_api.models import Order
 from order_api.pressure import Pressure
-from order_api.reading import answered, snapshot
 from order_api.schemas import OrderView, PlaceOrder, ReceiptView
+from rest.callers import Caller
+from rest.reading import answered, snapshot
 
 log = structlog.get_logger(__name__)
 

@@ -2,14 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Request, Response, Security
-from fastapi.security import HTTPBearer, SecurityScopes
+from fastapi import Depends, Header, Request, Response
 
-from order_api.authentication import CALLER, REALM
-from order_api.callers import Caller, Scope
 from order_api.idempotency import Key
-from order_api.problems import Kind, Problem
 from order_api.shop import Shop
+from rest.callers import Caller
 
 
 async def _shop(request: Request) -> Shop:
@@ -19,27 +16,6 @@ async def _shop(request: Request) -> Shop:
 
 ShopOfApp = Annotated[Shop, Depends(_shop)]
 """The shop that `create_api` was given."""
-
-_documented = HTTPBearer(
-    scheme_name="ApiKey",
-    description="An API key of this system, `ord_…`. What it allows are its scopes.",
-    auto_error=False,
-)
-
-
-async def _caller(request: Request, needed: SecurityScopes, _: Annotated[object, Depends(_documented)]) -> Caller:
-    """Who asks. The middleware has let them in; here is seen what they may do."""
-    caller: Caller = request.scope[CALLER]
-    for scope in needed.scopes:
-        if not caller.may(Scope(scope)):
-            challenge = f'{REALM}, error="insufficient_scope", scope="{scope}"'
-            raise Problem(Kind.FORBIDDEN, f"It needs the scope {scope}.", headers={"WWW-Authenticate": challenge})
-    return caller
-
-
-Reader = Annotated[Caller, Security(_caller, scopes=[Scope.READ])]
-Writer = Annotated[Caller, Security(_caller, scopes=[Scope.WRITE])]
-Operator = Annotated[Caller, Security(_caller, scopes=[Scope.OPERATIONS])]
 
 IdempotencyKey = Annotated[
     str | None,

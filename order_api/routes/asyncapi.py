@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from messaging.asyncapi.policy import policy_of
 from messaging.asyncapi.reading import DOCUMENT
-from order_api.openapi import errors
-from order_api.problems import Kind, Problem
 from order_api.routes.etags import tagged
+from rest.openapi import errors
+from rest.problems import Kind, Problem
 
 router = APIRouter(tags=["documents"])
 

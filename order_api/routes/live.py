@@ -10,11 +10,12 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from order_api.domain import Status
 from order_api.live import TooManyWatchers
 from order_api.models import Fact, position
-from order_api.openapi import errors
-from order_api.problems import OVERLOADED_RETRY_AFTER, Kind, Problem
-from order_api.routes.access import Reader, ShopOfApp
+from order_api.routes.access import ShopOfApp
 from order_api.routes.orders import OrderId
 from order_api.schemas import Entry, Reached
+from rest.access import Reader
+from rest.openapi import errors
+from rest.problems import OVERLOADED_RETRY_AFTER, Kind, Problem
 
 router = APIRouter(tags=["orders"])
 

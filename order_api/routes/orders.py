@@ -5,25 +5,20 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response, status
 
-from order_api.callers import Caller
 from order_api.domain import MAX_QUANTITY, MAX_TOTAL, Refusal, Status, Unpriceable
 from order_api.listing import Cursor, Wanted
 from order_api.models import Order
-from order_api.openapi import errors, idempotent
+from order_api.openapi import idempotent
 from order_api.pressure import Overloaded
-from order_api.problems import OVERLOADED_RETRY_AFTER, Flaw, Kind, Problem
-from order_api.routes.access import (
-    IdempotencyKey,
-    Reader,
-    ShopOfApp,
-    Writer,
-    key_of,
-    mark_repetition,
-)
+from order_api.routes.access import IdempotencyKey, ShopOfApp, key_of, mark_repetition
 from order_api.routes.etags import tagged
 from order_api.schemas import OrderList, OrderQuery, OrderView, PlaceOrder, TimelineView
 from order_api.shop import Shop
-from order_api.strict_json import StrictJsonRoute
+from rest.access import Reader, Writer
+from rest.callers import Caller
+from rest.openapi import errors
+from rest.problems import OVERLOADED_RETRY_AFTER, Flaw, Kind, Problem
+from rest.strict_json import StrictJsonRoute
 
 router = APIRouter(tags=["orders"], route_class=StrictJsonRoute)
 

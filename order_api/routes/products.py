@@ -5,19 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response, status
 
 from contracts.values import Sku
-from order_api.openapi import errors, idempotent
-from order_api.problems import Kind, Problem
-from order_api.routes.access import (
-    IdempotencyKey,
-    Operator,
-    Reader,
-    ShopOfApp,
-    key_of,
-    mark_repetition,
-)
+from order_api.openapi import idempotent
+from order_api.routes.access import IdempotencyKey, ShopOfApp, key_of, mark_repetition
 from order_api.schemas import ProductView, ReceiptView, ReceiveStock
 from order_api.shop import UnknownProduct
-from order_api.strict_json import StrictJsonRoute
+from rest.access import Operator, Reader
+from rest.openapi import errors
+from rest.problems import Kind, Problem
+from rest.strict_json import StrictJsonRoute
 
 router = APIRouter(tags=["products"], route_class=StrictJsonRoute)
 

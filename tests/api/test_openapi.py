@@ -9,7 +9,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from order_api.app import api
-from order_api.problems import MEDIA_TYPE
+from rest.problems import MEDIA_TYPE
 
 Json = dict[str, Any]
 

@@ -24,8 +24,8 @@ from devstack.servers import RabbitServer
 from messaging.database import Database
 from messaging.declare import apply
 from messaging.topology import Topology, retry_tier, topology
-from order_api import keys
-from order_api.callers import Scope
+from rest import keys
+from rest.callers import Scope
 from tests.broker.rabbit import consuming, one, until, virtual_host
 from tests.e2e.shop import wish
 from tests.invariants import books, rules

@@ -19,12 +19,12 @@ from devstack.services import API
 from devstack.services import SERVICES as SERVICE_NAMES
 from messaging.service import Service
 from messaging.topology import DEFAULT_TIERS, REQUEUE, dead_letter_queue, retry_tier
-from order_api import keys
 from order_api.app import build, create_api
-from order_api.callers import Scope
 from order_api.seed import listings, seed
 from order_api.settings import Settings
 from payment.simulator import TestToken
+from rest import keys
+from rest.callers import Scope
 from shipping.simulator import DOWN_CITY, FLAKY_CITY, UNDELIVERABLE_POSTAL_CODE
 from tests.docs.markdown import README, ROOT, Page, first_cells
 

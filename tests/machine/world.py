@@ -27,10 +27,10 @@ from messaging.relay import MARK_DELAY, Marker, Relay
 from messaging.service import Service
 from order_api import clock
 from order_api.app import open_shop
-from order_api.callers import Caller, Scope
 from order_api.deadlines import Deadlines
 from order_api.models import Order
 from order_api.schemas import PlaceOrder
+from rest.callers import Caller, Scope
 from shipping.gateway import Carrier
 from shipping.simulator import SimulatedCarrier
 from shipping.undo import UndoWorker

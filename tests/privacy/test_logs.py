@@ -21,8 +21,8 @@ from messaging.disclosure import in_a_line, masked, trace, without_secrets
 from messaging.logs import Discreet, configure
 from messaging.outbox import outgoing
 from messaging.retry import reason_of
-from order_api.callers import Caller, Scope, new_token
 from order_api.models import Order
+from rest.callers import Caller, Scope, new_token
 
 SECRETS = ("Ada", "1 Main St", "Berlin", "10115", "c-42", "tok_ok")
 EXAMPLE = OrderCreated.example()

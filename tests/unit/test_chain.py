@@ -18,8 +18,8 @@ import payment.settings
 import shipping.app
 import shipping.settings
 from messaging.service import Service
-from order_api import keys
-from order_api.callers import Scope
+from rest import keys
+from rest.callers import Scope
 
 ORDER: dict[str, Any] = {
     "customer_id": "c-42",

@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from faststream.rabbit import TestRabbitBroker
 
 from messaging.service import Service
-from order_api import keys
 from order_api.app import build, create_api
-from order_api.callers import Scope
 from order_api.seed import listings, seed
 from order_api.settings import Settings
+from rest import keys
+from rest.callers import Scope
 
 WISH = {
     "customer_id": "c-42",

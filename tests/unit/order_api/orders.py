@@ -12,8 +12,8 @@ from contracts import EVENTS, OrderCreated, OrderEvent
 from messaging.service import Service
 from messaging.tables import OUTBOX
 from messaging.testing import envelope
-from order_api.callers import Caller, Scope
 from order_api.models import Order
+from rest.callers import Caller, Scope
 
 Run = Callable[..., Awaitable[Service]]
 STOREFRONT = Caller("storefront", "0123456789ab", frozenset(Scope))

@@ -25,9 +25,9 @@ from messaging.service import Service
 from messaging.tables import OUTBOX
 from messaging.testing import envelope
 from order_api.app import build, create_api
-from order_api.callers import new_token
 from order_api.models import Order
 from order_api.settings import Settings
+from rest.callers import new_token
 from tests.unit.order_api.conftest import speaking_to
 
 Json = dict[str, Any]

@@ -10,14 +10,13 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
 from messaging.service import Service
-from order_api import keys
 from order_api.app import build, create_api
-from order_api.callers import Scope, new_token, prefix_of
-from order_api.keys import KeyRing
-from order_api.models import ApiKey
-from order_api.problems import Kind
 from order_api.routes import ROUTERS
 from order_api.settings import Settings
+from rest import keys
+from rest.callers import Scope, new_token, prefix_of
+from rest.keys import ApiKey, KeyRing
+from rest.problems import Kind
 from tests.unit.order_api.conftest import speaking_as, speaking_to
 
 Json = dict[str, Any]

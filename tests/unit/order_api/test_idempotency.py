@@ -14,10 +14,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from messaging.service import Service
 from messaging.tables import OUTBOX
 from order_api import idempotency
-from order_api.callers import Scope
 from order_api.idempotency import Key, prune
 from order_api.models import Kept, Order, Product
-from order_api.problems import Kind
+from rest.callers import Scope
+from rest.problems import Kind
 from tests.unit.order_api.conftest import speaking_as
 from tests.unit.order_api.orders import deliver
 

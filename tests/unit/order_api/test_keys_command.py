@@ -9,9 +9,8 @@ from typer.testing import CliRunner, Result
 
 from messaging.service import Service
 from order_api.__main__ import app
-from order_api.callers import Scope, prefix_of
-from order_api.keys import KeyRing
-from order_api.models import ApiKey
+from rest.callers import Scope, prefix_of
+from rest.keys import ApiKey, KeyRing
 
 Keys = Callable[..., Awaitable[Result]]
 

@@ -25,11 +25,11 @@ from contracts import OrderCreated
 from inventory.models import Stock
 from messaging.service import Service
 from messaging.testing import envelope
-from order_api import keys
-from order_api.callers import Scope
 from order_api.deadlines import Deadlines
 from payment.models import AccountStatus, GatewayAccount
 from payment.simulator import TestToken
+from rest import keys
+from rest.callers import Scope
 from shipping.models import BookingStatus, CarrierBooking
 from tests.unit.order_api.conftest import speaking_to
 from tests.unit.order_api.orders import NEVER, load

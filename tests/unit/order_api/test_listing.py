@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from contracts import OrderCreated
 from messaging.service import Service
-from order_api.callers import Scope
 from order_api.listing import Cursor
 from order_api.models import Order
-from order_api.problems import Kind
+from rest.callers import Scope
+from rest.problems import Kind
 from tests.unit.order_api.conftest import speaking_as
 from tests.unit.order_api.orders import STOREFRONT, deliver
 

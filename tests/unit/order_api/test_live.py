@@ -14,11 +14,12 @@ import uvicorn
 
 from devstack.ports import any_free_port
 from messaging.service import Service
-from order_api import keys, live
+from order_api import live
 from order_api.app import create_api
-from order_api.callers import Scope
 from order_api.settings import Settings
 from order_api.shop import Shop
+from rest import keys
+from rest.callers import Scope
 from tests.unit.order_api.orders import deliver
 
 Json = dict[str, Any]

@@ -9,13 +9,13 @@ from sqlmodel import func, select
 
 from messaging.service import Service
 from messaging.tables import OUTBOX
-from order_api import keys
 from order_api.app import create_api, open_shop
-from order_api.callers import Scope
 from order_api.models import Order
 from order_api.pressure import Overloaded, Pressure
-from order_api.problems import Kind
 from order_api.settings import Settings
+from rest import keys
+from rest.callers import Scope
+from rest.problems import Kind
 from tests.unit.order_api.conftest import speaking_to
 
 Json = dict[str, Any]

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from messaging.database import DatabaseUnavailable
-from order_api import reading
-from order_api.reading import answered
+from rest import reading
+from rest.reading import answered
 
 
 async def test_an_answer_in_time_is_passed_on() -> None:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from order_api.request_limits import RequestLimits
+from rest.request_limits import RequestLimits
 
 LIMIT = 1_000
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from order_api.problems import Problem
-from order_api.strict_json import MAX_DEPTH, parse
+from rest.problems import Problem
+from rest.strict_json import MAX_DEPTH, parse
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(st.characters(exclude_categories=["Cs"])),

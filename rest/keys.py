@@ -6,14 +6,16 @@ import hmac
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 import structlog
-from sqlmodel import col, or_, select, update
+from sqlalchemy import ARRAY, DateTime, LargeBinary, MetaData, Text
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel, col, or_, select, update
 
 from messaging.database import Database, DatabaseUnavailable
-from order_api.callers import Caller, Scope, new_token, prefix_of
-from order_api.models import ApiKey
-from order_api.reading import answered, reading
+from rest.callers import Caller, Scope, new_token, prefix_of
+from rest.reading import answered, reading
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +24,36 @@ DEVELOPMENT = "development"
 
 PATIENCE_WITH_STRANGERS = 0.25
 """Seconds: how often at most an unknown key makes the ring look into the database."""
+
+
+_Moment = DateTime(timezone=True)
+
+
+class _Model(SQLModel, registry=registry()):
+    """Base of the table, on MetaData of its own."""
+
+
+class ApiKey(_Model, table=True):
+    """A key of a client. The secret itself is known to nobody but the client."""
+
+    __tablename__: ClassVar[Any] = "api_keys"
+
+    prefix: str = Field(primary_key=True, sa_type=Text)
+    """The public part, by which a key is named."""
+    digest: bytes = Field(sa_type=LargeBinary)
+    """SHA-256 of the whole key. A key is random and long, so that a slow hash would protect it no better."""
+    client_id: str = Field(sa_type=Text)
+    scopes: list[str] = Field(sa_type=ARRAY(Text))  # pyright: ignore[reportArgumentType]
+    note: str = Field(default="", sa_type=Text)
+    created_at: datetime = Field(sa_type=_Moment)  # pyright: ignore[reportArgumentType]
+    ends_at: datetime | None = Field(default=None, sa_type=_Moment)  # pyright: ignore[reportArgumentType]
+    """From when on it opens nothing; None while it is good without end."""
+
+
+def attach(metadata: MetaData) -> None:
+    """Add the table of API keys to a service's own MetaData."""
+    for table in _Model.metadata.sorted_tables:
+        table.to_metadata(metadata)
 
 
 def digest_of(token: str) -> bytes:

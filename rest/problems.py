@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from messaging.database import DatabaseUnavailable
-from order_api.idempotency import Forgotten, KeyMisused, OtherRequest
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 2
@@ -22,10 +21,6 @@ RETRY_AFTER = 2
 
 OVERLOADED_RETRY_AFTER = 5
 """Seconds after which a client should try again while there is too much to do."""
-
-
-RETRY_IN_FLIGHT = 1
-"""Seconds after which a request that is in progress should have its answer."""
 
 
 class Kind(Enum):
@@ -104,18 +99,6 @@ def unavailable() -> Problem:
     )
 
 
-def misused(error: KeyMisused) -> Problem:
-    """Say what is wrong with the use of an idempotency key."""
-    match error:
-        case OtherRequest():
-            return Problem(Kind.KEY_REUSED, "Send another key, or what was sent at first.")
-        case Forgotten(made=made):
-            return Problem(Kind.ANSWER_NOT_KEPT, f"It made {made}, once.")
-        case _:
-            headers = {"Retry-After": str(RETRY_IN_FLIGHT)}
-            return Problem(Kind.REQUEST_IN_FLIGHT, "Its answer is not known yet. Ask again.", headers=headers)
-
-
 def render(details: ProblemDetails, headers: Mapping[str, str] | None = None) -> Response:
     """Make the response that carries a problem."""
     body = orjson.dumps(details.model_dump(exclude_none=True))
@@ -187,12 +170,6 @@ async def _away(_: Request, __: Exception) -> Response:
     return render(problem.details, problem.headers)
 
 
-async def _misused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, KeyMisused)  # noqa: S101 - what it is registered for
-    problem = misused(error)
-    return render(problem.details, problem.headers)
-
-
 async def _bug(_: Request, __: Exception) -> Response:
     return render(_plain(HTTPStatus.INTERNAL_SERVER_ERROR))
 
@@ -207,5 +184,4 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http)
     api.add_exception_handler(DatabaseUnavailable, _away)
-    api.add_exception_handler(KeyMisused, _misused)
     api.add_exception_handler(Exception, _bug)

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import JsonValue
 
-from order_api.problems import Kind, Problem
+from rest.problems import Kind, Problem
 
 MAX_DEPTH = 16
 """Levels of objects and arrays; no body that is accepted has more than three."""

@@ -10,11 +10,11 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from messaging.database import DatabaseUnavailable
-from order_api.callers import Caller
-from order_api.keys import KeyRing
-from order_api.problems import Kind, Problem, render, unavailable
+from rest.callers import Caller
+from rest.keys import KeyRing
+from rest.problems import Kind, Problem, render, unavailable
 
-CALLER = "order_api.caller"
+CALLER = "rest.caller"
 """Where the ASGI scope holds the Caller."""
 
 REALM = 'Bearer realm="orders"'

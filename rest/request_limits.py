@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from order_api.problems import Kind, Problem, render
+from rest.problems import Kind, Problem, render
 
 MOST_HEADERS = 16_384
 """Bytes of all names and values together."""
