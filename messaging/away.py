@@ -29,6 +29,11 @@ class Away:
         (self._gone if away else self._back).set()
         (self._back if away else self._gone).clear()
 
+    @property
+    def is_away(self) -> bool:
+        """What the last attempt found."""
+        return self._gone.is_set()
+
     async def wait_until_back(self) -> None:
         """Return once an attempt has succeeded again."""
         await self._back.wait()

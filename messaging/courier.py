@@ -14,9 +14,11 @@ from pamqp.commands import Basic
 from messaging import edge
 from messaging.collector import DeadLetter
 from messaging.envelope import ATTEMPT, CONTENT_TYPE, ERROR_CLASS, ERROR_REASON, LAST_FAILURE, REPLAY, Envelope
+from messaging.metrics import Metrics
 from messaging.outbox import Outgoing
 from messaging.retry import BROKER_HISTORY, failure_headers, properties_of
 from messaging.topology import DEAD, EVENTS, REQUEUE, Delay, retry_tier
+from messaging.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -46,17 +48,22 @@ class Courier(Protocol):
 class RabbitCourier:
     """Publishes with confirms: a message counts as sent only when the broker answered with an ack for it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wired once, by name
         self,
         broker: edge.Publisher,
         publishers: Mapping[str, edge.Publisher],
+        *,
         publish_timeout: float,
         connected: Callable[[], bool],
+        metrics: Metrics,
+        tracing: Tracing,
     ) -> None:
         self._broker = broker
         self._connected = connected
         self._publishers = publishers
         self._timeout = publish_timeout
+        self._metrics = metrics
+        self._tracing = tracing
         self._in_flight: dict[UUID, asyncio.Future[bool]] = {}
 
     @property
@@ -86,24 +93,35 @@ class RabbitCourier:
     async def _send(self, message: Outgoing) -> bool:
         if not self._connected():
             return False
+        series, message_id = self._metrics.event(message.name), str(message.event_id)
+        with self._tracing.publishing(EVENTS, message.name, message_id, message.headers) as headers:
+            try:
+                await self._publish(message, message_id, headers)
+            except edge.PublishFailed as error:
+                self._tracing.failed(error)
+                series.unconfirmed.inc()
+                order = None if message.order_id is None else str(message.order_id)
+                log.info(
+                    "event not confirmed", event_name=message.name, message_id=message_id, order=order, error=str(error)
+                )
+                return False
+        series.published.inc()
+        return True
+
+    async def _publish(self, message: Outgoing, message_id: str, headers: Mapping[str, Any]) -> None:
         publisher = self._publishers.get(message.name)
         to = {} if publisher else {"exchange": EVENTS_EXCHANGE, "routing_key": message.name}
-        try:
-            await self._confirmed(
-                publisher or self._broker,
-                message.body.encode(),
-                edge.Step.EVENT_PUBLISH,
-                message_id=str(message.event_id),
-                message_type=message.type,
-                correlation_id=str(message.order_id or message.event_id),
-                content_type=CONTENT_TYPE,
-                headers=message.headers,
-                **to,
-            )
-        except edge.PublishFailed as error:
-            log.info("event not confirmed", event_name=message.name, event_id=str(message.event_id), error=str(error))
-            return False
-        return True
+        await self._confirmed(
+            publisher or self._broker,
+            message.body.encode(),
+            edge.Step.EVENT_PUBLISH,
+            message_id=message_id,
+            message_type=message.type,
+            correlation_id=str(message.order_id or message.event_id),
+            content_type=CONTENT_TYPE,
+            headers=headers,
+            **to,
+        )
 
     async def retry(self, message: Any, envelope: Envelope, error: BaseException, delay: Delay) -> None:
         """Send a message that failed to the tier with that delay. Raises PublishFailed."""
@@ -143,15 +161,16 @@ class RabbitCourier:
         exchange: RabbitExchange,
         step: edge.Step,
     ) -> None:
-        await self._confirmed(
-            self._broker,
-            message.body,
-            step,
-            exchange=exchange,
-            routing_key=envelope.queue,
-            headers=failure_headers(envelope, error),
-            **properties_of(message),
-        )
+        with self._tracing.setting_aside(exchange.name, envelope.queue):
+            await self._confirmed(
+                self._broker,
+                message.body,
+                step,
+                exchange=exchange,
+                routing_key=envelope.queue,
+                headers=failure_headers(envelope, error),
+                **properties_of(message),
+            )
 
     async def _confirmed(self, publisher: edge.Publisher, body: bytes, step: edge.Step, **options: Any) -> None:
         confirm = await edge.publish(publisher, body, step, self._timeout, **options)

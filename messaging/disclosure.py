@@ -29,6 +29,8 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
 
 def without_secrets(text: str) -> str:
     """The text with bearer tokens, API keys and the passwords of URLs masked."""
@@ -41,6 +43,12 @@ def in_a_line(error: BaseException) -> str:
     if code.startswith(DATA_EXCEPTION):
         return f"a value does not fit its column (SQLSTATE {code})"
     return without_secrets(str(error).partition("\n")[0])
+
+
+def known_id(value: object) -> str | None:
+    """An id that came from outside, if it is one of ours: whatever else stands in its place is not repeated."""
+    text = str(value)
+    return text if _ID.fullmatch(text) else None
 
 
 def trace(error: BaseException, told: frozenset[int] = frozenset()) -> str:

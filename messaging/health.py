@@ -1,4 +1,4 @@
-"""`/livez` and `/readyz`: alive without dependencies; ready when broker, consumers and database are really there."""
+"""`/livez`, `/readyz`, `/metrics`: alive without dependencies; ready when broker, consumers and database are there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from typing_extensions import override
 
@@ -23,10 +23,12 @@ CHECK_TIMEOUT = 3.0
 class Health:
     """The checks of a service and the routes that answer for them."""
 
-    def __init__(self, service: str, checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self, service: str, checks: Mapping[str, Check], metrics: Callable[[Request], Awaitable[Response]]
+    ) -> None:
         self._service = service
         self._checks = checks
-        self.routes = [Route("/livez", self._live), Route("/readyz", self._ready)]
+        self.routes = [Route("/livez", self._live), Route("/readyz", self._ready), Route("/metrics", metrics)]
 
     async def problems(self) -> dict[str, str]:
         """What is not ready, and why; empty when all is well."""

@@ -1,14 +1,69 @@
-"""Structured logs: JSON for machines, aligned text for a terminal. No line tells personal data or a secret."""
+"""Structured logs: JSON for machines, aligned text for a terminal. No line tells personal data or a secret.
 
+A line that is written while a message is handled says which: service, queue, event, order, message_id, attempt, trace.
+SIGUSR1 makes a running service tell everything (debug), SIGUSR2 makes it go back to the level of its settings.
+"""
+
+import asyncio
 import logging
+import signal
 import sys
-from typing import Literal
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict, ExcInfo, WrappedLogger
 from typing_extensions import override
 
-from messaging.disclosure import masked, trace, without_secrets
+from messaging.disclosure import known_id, masked, trace, without_secrets
+from messaging.envelope import ATTEMPT
+from messaging.tracing import trace_id
+
+log = structlog.get_logger(__name__)
+
+MOST_TELLING = "debug"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The message that lines are about. It is described when a line is written, so that silence costs nothing."""
+
+    queue: str
+    event: str
+    message: Any
+
+    def described(self) -> EventDict:
+        """What a line says of it; what stands in the place of an id or a count and is none is not repeated."""
+        raw, attempts = self.message.raw_message, self.message.headers.get(ATTEMPT)
+        facts: EventDict = {
+            "queue": self.queue,
+            "event_name": self.event,
+            "order": known_id(raw.correlation_id),
+            "message_id": known_id(raw.message_id),
+            "attempt": 1 + (attempts if type(attempts) is int else 0),
+        }
+        return {name: value for name, value in facts.items() if value is not None}
+
+
+_subject: ContextVar[Subject | None] = ContextVar("subject", default=None)
+
+
+def subject() -> Subject | None:
+    """What lines are about here; for whoever goes on in another task."""
+    return _subject.get()
+
+
+@contextmanager
+def about(it: Subject | None) -> Generator[None]:
+    """Lines that are written meanwhile, in this task, are about it."""
+    token = _subject.set(it)
+    try:
+        yield
+    finally:
+        _subject.reset(token)
 
 
 class Discreet(logging.Formatter):
@@ -36,16 +91,17 @@ def configure(service: str, level: str, form: Literal["console", "json"]) -> Non
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_subject,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer(_trace),
             _mask,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    set_level(level)
     structlog.contextvars.bind_contextvars(service=service)
     discreet, handler = Discreet("%(levelname)s %(name)s %(message)s"), logging.StreamHandler(sys.stderr)
     handler.setFormatter(discreet)
@@ -53,6 +109,42 @@ def configure(service: str, level: str, form: Literal["console", "json"]) -> Non
     for logger in logging.getLogger().manager.loggerDict.values():
         for its_own in logger.handlers if isinstance(logger, logging.Logger) else ():
             its_own.setFormatter(discreet)  # uvicorn and FastStream bring handlers
+
+
+def set_level(level: str) -> None:
+    """From now on tell what is at least so important. Libraries stay at warnings: their details repeat payloads."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()])
+    )
+
+
+@contextmanager
+def switchable(level: str) -> Generator[None]:
+    """SIGUSR1 sets the level to debug meanwhile, SIGUSR2 back to this one. For the main thread's event loop."""
+    loop = asyncio.get_running_loop()
+    levels = {signal.SIGUSR1: MOST_TELLING, signal.SIGUSR2: level}
+    for number, its_level in levels.items():
+        loop.add_signal_handler(number, _switch, its_level)
+    try:
+        yield
+    finally:
+        for number in levels:
+            loop.remove_signal_handler(number)
+
+
+def add_subject(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """What the line is about, and its trace; what the line says itself stays."""
+    it = _subject.get()
+    if it is not None:
+        line = {**it.described(), **line}
+    if found := trace_id(it.message.headers if it else {}):
+        line["trace"] = found
+    return line
+
+
+def _switch(level: str) -> None:
+    set_level(level)
+    log.warning("log level is set", log_level=level)
 
 
 def _mask(_: WrappedLogger, __: str, line: EventDict) -> EventDict:

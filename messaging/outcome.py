@@ -3,7 +3,8 @@
 A business "no" is an event, never an exception.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from contracts.event import Event
 
@@ -38,3 +39,5 @@ class Again:
 
     event: Event
     redrive: int
+    context: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The trace context in which it was said first: the re-drive goes on with that trace."""

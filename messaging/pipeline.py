@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from faststream import BaseMiddleware
 
 from contracts.event import Event, OrderEvent
-from messaging import edge, suspects
+from messaging import edge, logs, suspects
 from messaging.away import Away
 from messaging.database import Database, DatabaseUnavailable, is_unavailable
 from messaging.envelope import Envelope, Poison, read_envelope, read_event
 from messaging.inbox import Key
 from messaging.lane import Lane
+from messaging.metrics import Metrics, Outcome
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
 from messaging.outcome import Again, Retry, Wait
 from messaging.retry import RetryPolicy, reason_of
 from messaging.signature import Handler, Prepare, Signature
+from messaging.tracing import Tracing
 from messaging.unit import GroupExecutor, Work
 
 if TYPE_CHECKING:
@@ -71,10 +75,19 @@ class Route:
 class Pipeline:
     """Receive, prepare, apply in a group, send what was said, acknowledge."""
 
-    def __init__(self, routes: Mapping[str, Route], database: Database, prepare_timeout: float) -> None:
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        database: Database,
+        prepare_timeout: float,
+        metrics: Metrics,
+        tracing: Tracing,
+    ) -> None:
         self._routes = routes
         self._database = database
         self._prepare_timeout = prepare_timeout
+        self._metrics = metrics
+        self._tracing = tracing
         self.away = Away()
         self._lane = Lane()
         self.executor: GroupExecutor | None = None
@@ -83,7 +96,7 @@ class Pipeline:
         self.idle = asyncio.Event()
         """Set while no message is in progress."""
         self.idle.set()
-        self._in_progress = 0
+        self.in_progress = 0
 
     def decoder(self, route: Route) -> Callable[[Any], Awaitable[Event]]:
         """FastStream's decoder for a queue: bytes to the contract's event. Raises Poison."""
@@ -106,7 +119,7 @@ class Pipeline:
             try:
                 await self._handle(route, event, envelope)
             except Wait as wait:
-                log.warning("message is held", queue=route.queue, reason=str(wait), seconds=wait.seconds)
+                log.warning("message is held", reason=str(wait), seconds=wait.seconds)
                 held += wait.seconds
                 if held > LONGEST_HOLD:
                     raise TakeBack from wait
@@ -137,11 +150,20 @@ class Pipeline:
             order_id=event.order_id if isinstance(event, OrderEvent) else None,
             creates_row=route.signature.creates_row,
             redrive=envelope.redrive,
-            context=_trace_context(envelope),
+            context=self._tracing.context(envelope.headers),
             alone=envelope.redelivered or envelope.attempt > 0 or envelope.replay is not None,
             replay=envelope.replay,
         )
         await self.send(await self._running(self.executor).submit(work))
+        self._count(route, event, work)
+
+    def _count(self, route: Route, event: Event, work: Work) -> None:
+        series = self._metrics.queue(route.queue)
+        series.handled[Outcome.APPLIED if work.applied else Outcome.DUPLICATE].inc()
+        if work.redrive:
+            series.redriven.inc()
+        if work.applied:
+            series.age.observe((datetime.now(UTC) - event.occurred_at).total_seconds())
 
     async def _when_back(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something that needs the database; while it is away, wait for it and try again."""
@@ -161,8 +183,9 @@ class Pipeline:
             return None
         edge.crash_point(f"{edge.Step.PREPARE}.before")
         try:
-            async with asyncio.timeout(self._prepare_timeout):
-                prepared = await route.prepare(event)
+            with self._tracing.preparing(route.queue):
+                async with asyncio.timeout(self._prepare_timeout):
+                    prepared = await route.prepare(event)
         except TimeoutError as error:
             raise PrepareTimeout(f"no answer within {self._prepare_timeout} s") from error
         edge.crash_point(f"{edge.Step.PREPARE}.after")
@@ -194,30 +217,40 @@ class Pipeline:
 
     async def settle(self, queue: str, call_next: Callable[[Any], Awaitable[Any]], message: Any) -> Any:
         """Handle a delivered message to its end: applied, waiting in a tier, or parked. Only then is it acked."""
-        self._in_progress += 1
+        self.in_progress += 1
         self.idle.clear()
+        started = time.monotonic()
+        about = logs.Subject(queue, self._routes[queue].event.name, message)
         try:
-            try:
-                envelope = read_envelope(queue, message)
-                _envelope.set(envelope)
-                result = await call_next(message)
-            except NotRunning:
-                raise  # unacked: it comes again, to a service that runs
-            except (DatabaseUnavailable, TakeBack):
-                await edge.requeue(message)
-                return None
-            except Exception as error:  # noqa: BLE001 - every failure has a place to go
-                result = None
-                await self._set_aside(self._routes[queue], message, error)
-            try:
-                await edge.ack(message)
-            except edge.AckLost as lost:
-                log.info("message comes again", queue=queue, reason=str(lost))
-            return result
+            with self._tracing.consuming(queue, message), logs.about(about):
+                return await self._settle(self._routes[queue], call_next, message)
         finally:
-            self._in_progress -= 1
-            if not self._in_progress:
+            self._metrics.queue(queue).duration.observe(time.monotonic() - started)
+            self.in_progress -= 1
+            if not self.in_progress:
                 self.idle.set()
+
+    async def _settle(self, route: Route, call_next: Callable[[Any], Awaitable[Any]], message: Any) -> Any:
+        try:
+            envelope = read_envelope(route.queue, message)
+            _envelope.set(envelope)
+            result = await call_next(message)
+        except NotRunning:
+            raise  # unacked: it comes again, to a service that runs
+        except (DatabaseUnavailable, TakeBack) as error:
+            self._tracing.failed(error)
+            self._metrics.queue(route.queue).handled[Outcome.RETURNED].inc()
+            await edge.requeue(message)
+            return None
+        except Exception as error:  # noqa: BLE001 - every failure has a place to go
+            result = None
+            self._tracing.failed(error)
+            await self._set_aside(route, message, error)
+        try:
+            await edge.ack(message)
+        except edge.AckLost as lost:
+            log.info("message comes again", reason=str(lost))
+        return result
 
     async def _set_aside(self, route: Route, message: Any, error: BaseException) -> None:
         """Publish a failed message to its next tier, or to its dead-letter queue; keep trying while nobody confirms."""
@@ -226,9 +259,6 @@ class Pipeline:
         alarm = delay is not None and route.retry.is_last(envelope)
         (log.error if alarm else log.warning)(
             "message parked" if delay is None else "message waits for a retry",
-            queue=route.queue,
-            message_id=message.raw_message.message_id,
-            attempt=envelope.attempt + 1,
             delay=delay,
             error=type(error).__name__,
             reason=reason_of(error),
@@ -242,10 +272,13 @@ class Pipeline:
                 else:
                     await courier.retry(message, envelope, error, delay)
             except edge.PublishFailed as failure:
-                log.warning("message kept", queue=route.queue, error=str(failure))
+                log.warning("message kept", error=str(failure))
+                self._metrics.event(route.event.name).unconfirmed.inc()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
+                outcome = Outcome.PARKED if delay is None else Outcome.RETRIED
+                self._metrics.queue(route.queue).handled[outcome].inc()
                 return
 
 
@@ -265,8 +298,11 @@ def custody(pipeline: Pipeline) -> type[BaseMiddleware]:
 def _bind(
     route: Route, event: Event, prepared: object
 ) -> Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event | Again]]]:
+    about = logs.subject()
+
     async def run(db: AsyncSession, row: OrderRow | None) -> Sequence[Event]:
-        said = await route.handler(**route.signature.arguments(event, prepared, row, db))
+        with logs.about(about):  # the group's task is nobody's
+            said = await route.handler(**route.signature.arguments(event, prepared, row, db))
         if said is None:
             return ()
         return (said,) if isinstance(said, Event) else said
@@ -280,7 +316,3 @@ def _envelope_of(route: Route, message: Any) -> Envelope:
         return read_envelope(route.queue, message)
     except Poison:
         return Envelope(route.queue, redrive=0, attempt=0, redelivered=False, headers=dict(message.headers))
-
-
-def _trace_context(envelope: Envelope) -> dict[str, str]:
-    return {name: str(envelope.headers[name]) for name in ("traceparent", "tracestate") if name in envelope.headers}

@@ -22,7 +22,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import RECEIPT
 from contracts.event import Event
-from messaging import logs
+from messaging import logs, tracing
 from messaging.asyncapi.factory import ServiceDocument
 from messaging.broker import RECONNECT_INTERVAL, TwoConnectionBroker, amqp_url
 from messaging.collector import PREFETCH as COLLECTOR_PREFETCH
@@ -32,6 +32,7 @@ from messaging.database import Database, DatabaseUnavailable
 from messaging.edge import PublishFailed
 from messaging.health import Health
 from messaging.intake import Intake
+from messaging.metrics import Metrics
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
 from messaging.outcome import Again
@@ -81,7 +82,11 @@ class Service:
         self.collects = False
         self._store: Store | None = None
         self._collector: Collector | None = None
-        self._pipeline = Pipeline(self.routes, self.database, settings.prepare_timeout)
+        self.tracing = tracing.from_environment(name)
+        self.metrics = Metrics(
+            self.database, connected=lambda: self.broker.connected, in_progress=lambda: self._pipeline.in_progress
+        )
+        self._pipeline = Pipeline(self.routes, self.database, settings.prepare_timeout, self.metrics, self.tracing)
         self._workers: dict[str, Callable[[], Awaitable[None]]] = {}
         self._commands: GroupExecutor | None = None
         self._sending: set[asyncio.Task[Sequence[Outgoing]]] = set()
@@ -100,7 +105,8 @@ class Service:
             specification_url="amqp://localhost:5672",
         )
         self.intake = Intake(self.broker)
-        self.health = Health(name, {"database": self.database.check, "broker": self._check_broker})
+        checks = {"database": self.database.check, "broker": self._check_broker}
+        self.health = Health(name, checks, self.metrics.page)
         self.publishes(RECEIPT)
 
     def handle(self, handler: Handler, *, prepare: Prepare | None = None, retry: RetryPolicy | None = None) -> None:
@@ -118,6 +124,7 @@ class Service:
                 msg = f"{queue} has two handlers"
                 raise ValueError(msg)
             route = self.routes[queue] = Route(event, queue, handler, signature, prepare, policy)
+            self.metrics.queue(queue)
             self._subscribe(route)
         self.publishes(*signature.returns)
 
@@ -126,6 +133,7 @@ class Service:
         for event in events:
             if event.name not in self.publishers:
                 self.says[event.name] = event
+                self.metrics.event(event.name)
                 self.publishers[event.name] = self.router.publisher(
                     exchange=EVENTS_EXCHANGE,
                     routing_key=event.name,
@@ -174,7 +182,9 @@ class Service:
         async def run(db: AsyncSession, _: OrderRow | None) -> Sequence[Event | Again]:
             return await work(db)
 
-        said = await self._commands.submit(Work(key=command_key("command"), run=run, patience=COMMAND_PATIENCE))
+        context = self.tracing.context({})
+        command = Work(command_key("command"), run, context=context, patience=COMMAND_PATIENCE)
+        said = await self._commands.submit(command)
         task = asyncio.create_task(self._pipeline.send_once(said))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
@@ -190,8 +200,9 @@ class Service:
         self._drained = False
         marker = Marker(self.database)
         rules = Rules(settings.group_size, timedelta(seconds=settings.relay_grace), self.row, self.preload)
-        deliveries = GroupExecutor(self.database, rules, self._pipeline.away)
-        self._commands = GroupExecutor(self.database, rules, self._pipeline.away)
+        away, sizes, together = self._pipeline.away, self.metrics.groups.observe, self.metrics.commands.observe
+        deliveries = GroupExecutor(self.database, rules, away, self.tracing, sizes)
+        self._commands = GroupExecutor(self.database, rules, away, self.tracing, together)
         self._pipeline.executor = deliveries
         self._pipeline.mark_sent = marker.add
         supervisor.start("deliveries", deliveries.run)
@@ -202,7 +213,12 @@ class Service:
             supervisor.start("collector", self._collector.run)
         if courier is None:
             rabbit = courier = RabbitCourier(
-                cast("Any", self.broker), self.publishers, settings.publish_timeout, lambda: self.broker.connected
+                cast("Any", self.broker),
+                self.publishers,
+                publish_timeout=settings.publish_timeout,
+                connected=lambda: self.broker.connected,
+                metrics=self.metrics,
+                tracing=self.tracing,
             )
             relay = Relay(
                 self.database,
@@ -213,7 +229,8 @@ class Service:
                 can_send=lambda: self.broker.connected,
             )
             supervisor.start("relay", relay.run)
-            supervisor.start("away", lambda: self._pipeline.away.keep(self.intake))
+            supervisor.start("away", lambda: away.keep(self.intake))
+            supervisor.start("absences", lambda: self.metrics.watch(lambda: away.is_away))
             supervisor.start("prune", lambda: prune(self.database, timedelta(days=settings.retention_days)))
         self._pipeline.courier = courier
         for name, work in self._workers.items():
@@ -228,11 +245,18 @@ class Service:
             with contextlib.suppress(DatabaseUnavailable, DBAPIError, OSError):  # a mark that is lost is harmless
                 await marker.flush()
             await self.database.close()
+            await self.tracing.flush()
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncGenerator[None]:
         """FastAPI's lifespan: everything, with the broker started beside, so that orders are accepted without it."""
         logs.configure(self.name, self.settings.log_level, self.settings.log_format)
+        with logs.switchable(self.settings.log_level):
+            async with self._started():
+                yield
+
+    @contextlib.asynccontextmanager
+    async def _started(self) -> AsyncGenerator[None]:
         async with self.running():
             starting = asyncio.create_task(self.broker.start(), name="broker")
             starting.add_done_callback(_end_process_on_error)
@@ -251,8 +275,9 @@ class Service:
         @contextlib.asynccontextmanager
         async def lifespan() -> AsyncGenerator[None]:
             logs.configure(self.name, self.settings.log_level, self.settings.log_format)
-            async with self.running():
-                yield
+            with logs.switchable(self.settings.log_level):
+                async with self.running():
+                    yield
 
         return FastStream(
             self.broker,

@@ -33,7 +33,7 @@ class ServiceSettings(BaseSettings):
 
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=0, ge=0, le=65535)
-    """Where `/livez` and `/readyz` answer; 0 serves none."""
+    """Where `/livez`, `/readyz` and `/metrics` answer; 0 serves none."""
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

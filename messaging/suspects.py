@@ -27,6 +27,7 @@ _NOTE = text(
     """
 )
 _CLEAR = text("DELETE FROM suspects WHERE event_id = :event_id AND queue = :queue")
+_COUNT = text("SELECT count(*) FROM suspects")
 _PRUNE = text(
     """
     DELETE FROM suspects WHERE ctid = ANY (ARRAY(
@@ -54,6 +55,11 @@ async def clear(database: Database, key: Key) -> None:
     async with database.session() as db:
         await (await db.connection()).execute(_CLEAR, {"event_id": key.event_id, "queue": key.queue})
         await edge.commit(db, edge.Step.SUSPECT_COMMIT)
+
+
+async def count(db: AsyncConnection) -> int:
+    """How many messages are noted."""
+    return (await db.execute(_COUNT)).scalar_one()
 
 
 async def prune(db: AsyncConnection, age: timedelta, most: int) -> int:

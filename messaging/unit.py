@@ -29,6 +29,7 @@ from messaging.inbox import Key
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
 from messaging.outcome import Again
+from messaging.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,8 @@ class Work:
     """Retried, redelivered and replayed messages never share a transaction: their neighbours must not suffer."""
     replay: UUID | None = None
     """The replay that asks for a receipt."""
+    applied: bool = False
+    """Afterwards: whether it was done now; else it had been done before."""
     patience: float = 1200.0
     """Seconds to keep trying while the database is away. A broker takes a message back after 30 minutes."""
     outcome: asyncio.Future[list[Outgoing]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -75,10 +78,15 @@ class Rules:
 class GroupExecutor:
     """Takes the work that is ready and runs it in groups, one transaction at a time."""
 
-    def __init__(self, database: Database, rules: Rules, away: Away) -> None:
+    def __init__(
+        self, database: Database, rules: Rules, away: Away, tracing: Tracing, size: Callable[[int], None]
+    ) -> None:
+        """`size` is told the size of each group that was committed."""
         self._database = database
         self._away = away
         self._rules = rules
+        self._tracing = tracing
+        self._size = size
         self._waiting: deque[Work] = deque()
         self._ready = asyncio.Event()
 
@@ -131,7 +139,8 @@ class GroupExecutor:
         started, pause = clock(), FIRST_PAUSE
         while True:
             try:
-                said = await self._attempt(group)
+                with self._tracing.committing([work.context for work in group]):
+                    said = await self._attempt(group)
             except Exception as error:
                 away = is_unavailable(error) or isinstance(error, OSError)  # no handler calls out in a transaction
                 self._away.report(away=away)
@@ -146,6 +155,7 @@ class GroupExecutor:
                     return {}
             else:
                 self._away.report(away=False)
+                self._size(len(group))
                 return said
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -179,6 +189,8 @@ class GroupExecutor:
                 await outbox.append(core, messages, self._rules.grace)
             said |= await _said_before(core, [work.key for work in repeated])
             await edge.commit(db, edge.Step.GROUP_COMMIT)
+        for work in todo.values():
+            work.applied = True
         return said
 
     async def _lock_rows(self, db: AsyncSession, works: Collection[Work]) -> dict[UUID | None, OrderRow]:
@@ -214,7 +226,8 @@ def _receipt(work: Work, *, changed: bool) -> Outgoing:
 
 def _outgoing(work: Work, said: Event | Again) -> Outgoing:
     event, redrive = (said.event, said.redrive) if isinstance(said, Again) else (said, work.redrive)
-    return outbox.outgoing(event, cause=work.event, redrive=redrive, context=work.context)
+    context = dict(said.context) if isinstance(said, Again) and said.context else work.context
+    return outbox.outgoing(event, cause=work.event, redrive=redrive, context=context)
 
 
 async def _said_before(db: AsyncConnection, keys: Sequence[Key]) -> dict[Key, list[Outgoing]]:

@@ -12,7 +12,7 @@ from messaging.settings import ServiceSettings
 from order_api.domain import Patience
 
 DOCUMENTS = ("/docs", "/openapi.json", "/asyncapi", "/asyncapi.json", "/asyncapi.yaml", "/assets")
-HEALTH = ("/livez", "/readyz")
+HEALTH = ("/livez", "/readyz", "/metrics")
 DAY = 86_400.0
 
 
@@ -38,7 +38,7 @@ class Settings(ServiceSettings):
     open_documents: bool = True
     """Whether /docs, /openapi.json and /asyncapi can be read without an API key."""
     open_health: bool = True
-    """Whether /livez and /readyz answer without an API key."""
+    """Whether /livez, /readyz and /metrics answer without an API key."""
 
     most_waiting: int = Field(default=1_000, ge=1)
     """Orders that one process accepts at the same moment; more are answered with 503."""

@@ -17,6 +17,7 @@ from messaging.database import SERVER_SETTINGS, Database
 from messaging.inbox import Key
 from messaging.order_row import OrderRow
 from messaging.outcome import Reject
+from messaging.tracing import Tracing
 from messaging.unit import GroupExecutor, Rules, Run, Work
 from tests.broker.probe import Tally, orders
 from tests.broker.rabbit import until
@@ -28,7 +29,8 @@ QUEUE = "probe.order.created"
 @pytest_asyncio.fixture
 async def executor(probe_database: Database) -> AsyncGenerator[GroupExecutor]:
     """Groups of up to ten on the probe's tables."""
-    made = GroupExecutor(probe_database, Rules(size=10, grace=timedelta(seconds=2), row=Tally), Away())
+    rules = Rules(size=10, grace=timedelta(seconds=2), row=Tally)
+    made = GroupExecutor(probe_database, rules, Away(), Tracing(), lambda _: None)
     running = asyncio.create_task(made.run())
     yield made
     running.cancel()

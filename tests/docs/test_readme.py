@@ -141,7 +141,7 @@ def test_every_route_of_the_api_is_listed() -> None:
     api = create_api(build(Settings()), Settings())
     paths = api.openapi()["paths"]
     served = {(method.upper(), path) for path, methods in paths.items() for method in methods}
-    assert listed == served | {("GET", "/livez"), ("GET", "/readyz")}
+    assert listed == served | {("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics")}
 
 
 def test_every_command_that_a_page_names_is_one_of_run() -> None:
