@@ -7,6 +7,7 @@ from types import FrameType
 import typer
 from rich.console import Console
 
+from devstack.commands.alarms import alarms
 from devstack.commands.assets import assets
 from devstack.commands.asyncapi import asyncapi
 from devstack.commands.check import check
@@ -18,6 +19,7 @@ from devstack.commands.keys import keys
 from devstack.commands.lock import lock
 from devstack.commands.order import order
 from devstack.commands.test import test
+from devstack.commands.top import top
 from devstack.commands.topology import topology
 from devstack.commands.up import up
 from devstack.commands.verify import verify
@@ -37,6 +39,7 @@ app.command(context_settings=PASSES_ON)(test)
 app.command()(up)
 app.command()(down)
 app.command()(order)
+app.command(context_settings={**PASSES_ON, "help_option_names": []})(top)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(keys)
 app.command()(erase)
 app.command()(check)
@@ -45,6 +48,7 @@ app.command()(assets)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(contracts)
 app.command(context_settings=PASSES_ON)(verify)
 app.command(context_settings=PASSES_ON)(topology)
+app.command(context_settings={**PASSES_ON, "help_option_names": []})(alarms)
 app.command()(lock)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -43,6 +43,29 @@ class LiveConsumer:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueStatistics:
+    """What is in a queue and what moves, some seconds old. Rates are messages a second."""
+
+    ready: int
+    unacknowledged: int
+    messages: int
+    """All of them. More than ready and unacknowledged: dead-lettering at least once has nowhere to put some."""
+    consumers: int
+    publish_rate: float
+    deliver_rate: float
+    acknowledge_rate: float
+    published: int
+    """By clients, since the statistics began; what the broker dead-lettered into the queue is not counted."""
+    taken: int
+    """Acknowledged, or delivered to somebody who need not, since the statistics began."""
+
+    @property
+    def unaccounted(self) -> int:
+        """Messages that are neither ready nor delivered; counted a moment apart, so never below nothing."""
+        return max(self.messages - self.ready - self.unacknowledged, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """All that a virtual host holds, apart from what every virtual host has and from exclusive queues."""
 
@@ -51,6 +74,8 @@ class Live:
     bindings: frozenset[tuple[str, str, str]]
     """(exchange, queue, routing key); a binding to another exchange has `exchange:` before its name."""
     consumers: tuple[LiveConsumer, ...]
+    statistics: Mapping[str, QueueStatistics] = field(default_factory=dict[str, QueueStatistics])
+    """Of each queue that is old enough to have some."""
 
 
 def virtual_host(amqp_url: str) -> str:
@@ -107,6 +132,29 @@ async def read_broker(management_url: str, vhost: str) -> Live:
             for each in consumers
             if each["queue"]["name"] not in exclusive
         ),
+        statistics={
+            each["name"]: _statistics(each) for each in queues if each["name"] not in exclusive and "messages" in each
+        },
+    )
+
+
+def _statistics(queue: Mapping[str, Any]) -> QueueStatistics:
+    moved: Mapping[str, Any] = queue.get("message_stats") or {}
+
+    def rate(what: str) -> float:
+        details: Mapping[str, Any] = moved.get(f"{what}_details") or {}
+        return float(details.get("rate", 0.0))
+
+    return QueueStatistics(
+        ready=queue.get("messages_ready", 0),
+        unacknowledged=queue.get("messages_unacknowledged", 0),
+        messages=queue["messages"],
+        consumers=queue.get("consumers", 0),
+        publish_rate=rate("publish"),
+        deliver_rate=rate("deliver_get"),
+        acknowledge_rate=rate("ack"),
+        published=moved.get("publish", 0),
+        taken=sum(moved.get(what, 0) for what in ("ack", "deliver_no_ack", "get_no_ack")),
     )
 
 
