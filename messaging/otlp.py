@@ -38,7 +38,7 @@ def provider(service: str, exporter: str) -> TracerProvider:
         if os.environ.get(name, PROTOCOL) != PROTOCOL:
             raise ValueError(f"{name} is {os.environ[name]!r}; here it can be {PROTOCOL}, to port 4318 as a rule")
     resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", service)})
-    made = TracerProvider(resource=resource)
+    made = TracerProvider(resource=resource, shutdown_on_exit=False)  # the service sends the last spans, in time
     made.add_span_processor(BatchSpanProcessor(Discreet(_EXPORTERS[exporter]())))
     database = AsyncPGInstrumentor()
     if not database.is_instrumented_by_opentelemetry:

@@ -92,11 +92,15 @@ class Order(OrderRow, Model, table=True):
     """How often its first event was published again."""
     next_deadline: datetime | None = Field(default=None, sa_type=Moment)  # pyright: ignore[reportArgumentType]
     """When it counts as overdue, by the database's clock; None once it is settled."""
+    trace: str | None = Field(default=None, sa_type=Text)
+    """The `traceparent` of the request that placed it, if requests are traced: a re-drive goes on with that trace."""
 
     facts: list[Fact] = Relationship(sa_relationship_kwargs={"lazy": "selectin"})
 
     @classmethod
-    def of(cls, event: OrderCreated, placed_by: Caller, next_deadline: datetime | None = None) -> "Order":
+    def of(
+        cls, event: OrderCreated, placed_by: Caller, next_deadline: datetime | None = None, trace: str | None = None
+    ) -> "Order":
         """Make the row of a new order, which has said that it was created."""
         order = cls(
             order_id=event.order_id,
@@ -111,6 +115,7 @@ class Order(OrderRow, Model, table=True):
             created_at=event.occurred_at,
             updated_at=event.occurred_at,
             next_deadline=next_deadline,
+            trace=trace,
         )
         order.facts.append(order._fact(event, placed_by.actor, None, Status.PENDING))
         return order
@@ -160,7 +165,8 @@ class Order(OrderRow, Model, table=True):
         self.next_deadline = None if self.settled else patience.deadline(now, self.created_at, self.redrives)
         created = OrderCreated.model_validate(self.said[OrderCreated.name], strict=False)
         said = (created, None if self.status is Status.READY else self.cancel_requested)
-        return [Again(event, self.redrives) for event in said if event is not None]
+        context = {} if self.trace is None else {"traceparent": self.trace}
+        return [Again(event, self.redrives, context) for event in said if event is not None]
 
     def record(self, event: OrderEvent) -> None:
         """Store the fact and derive the status; a fact that is known already changes nothing.

@@ -71,10 +71,11 @@ class Shop:
             shipping_address=wish.shipping_address.as_said(),
         )
         view = OrderView.accepted(event)
+        trace = self._service.tracing.context({}).get("traceparent")
 
         async def store(db: AsyncSession) -> tuple[OrderView, Sequence[Event]]:
             deadline = self._patience.deadline(await clock.now(db), event.occurred_at, redrives=0)
-            db.add(Order.of(event, caller, deadline))
+            db.add(Order.of(event, caller, deadline, trace))
             return view, (event,)
 
         answer = await self._repetitions.run(key, OrderView, store)

@@ -1,0 +1,269 @@
+"""One trace from the request to the order's last event, whatever happens to a message on its way."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aio_pika
+import httpx2
+import pytest
+from opentelemetry.instrumentation.asyncpg import (  # pyright: ignore[reportMissingTypeStubs]
+    AsyncPGInstrumentor,
+)
+from sqlalchemy import text
+
+import inventory.app
+import inventory.seed
+import inventory.settings
+import order_api.app
+import order_api.seed
+import order_api.settings
+import payment.app
+import payment.settings
+import shipping.app
+import shipping.settings
+from devstack.servers import RabbitServer
+from messaging.database import Database
+from messaging.declare import apply
+from messaging.service import Service
+from messaging.topology import REQUEUE, topology
+from rest import keys
+from rest.callers import Scope
+from tests.broker.collector import Collector, Span, collecting
+from tests.broker.rabbit import consuming, one, until, virtual_host
+from tests.e2e.shop import Shop, wish
+from tests.invariants.expectations import Ending
+
+TIERS = ("50ms", "100ms", "200ms")
+HAPPY = {
+    "payment.order.created",
+    "inventory.payment.authorized",
+    "order_api.payment.authorized",
+    "shipping.inventory.reserved",
+    "order_api.inventory.reserved",
+    "payment.shipping.ready",
+    "inventory.shipping.ready",
+    "order_api.shipping.ready",
+    "order_api.payment.captured",
+    "order_api.inventory.shipped",
+}
+"""The queues that a good order passes."""
+LAST = {"payment.captured", "inventory.shipped"}
+
+Run = Callable[[], Any]
+
+
+@dataclass
+class World:
+    """Four traced services, and a shop in front of them."""
+
+    amqp_url: str
+    orders: Database
+    shop: Shop
+
+    async def settled(self, order_id: str) -> None:
+        """Wait until all was told about the order, and each event that was said is known as sent."""
+        await self.shop.told(order_id, LAST)
+        await self.quiet()
+
+    async def quiet(self) -> None:
+        """Wait until the order API's outbox is empty."""
+
+        async def empty() -> bool:
+            return await one(self.orders, "SELECT count(*) FROM outbox WHERE sent_at IS NULL") == 0
+
+        await until(empty)
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """A collector, and the variable that sends every service's spans to it."""
+    with collecting() as it:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", it.endpoint)
+        yield it
+    AsyncPGInstrumentor().uninstrument()
+
+
+@pytest.fixture
+def world(
+    rabbitmq_server: RabbitServer, clone_database: Callable[[str], Awaitable[str]], collector: Collector
+) -> Callable[[], Any]:
+    """Run the four services; at their end they send their last spans, so look at those after the block."""
+    del collector  # it comes first
+
+    @asynccontextmanager
+    async def run() -> AsyncGenerator[World]:
+        amqp_url = await virtual_host(rabbitmq_server)
+
+        async def given(name: str) -> dict[str, Any]:
+            return {"amqp_url": amqp_url, "database_url": await clone_database(name), "retry_tiers": TIERS}
+
+        settings = order_api.settings.Settings(**await given("order_api"), deadline_interval=0.1)
+        shop = order_api.app.build(settings)
+        api = order_api.app.create_api(shop, settings)
+        services: list[Service] = [
+            shop,
+            payment.app.build(payment.settings.Settings(**await given("payment"))),
+            inventory.app.build(inventory.settings.Settings(**await given("inventory"))),
+            shipping.app.build(shipping.settings.Settings(**await given("shipping"))),
+        ]
+        await apply(topology((queue for service in services for queue in service.routes), TIERS), amqp_url)
+        async with AsyncExitStack() as stack:
+            for service in services:
+                await stack.enter_async_context(consuming(service))
+            await order_api.seed.seed(shop.database, order_api.seed.listings())
+            await inventory.seed.seed(services[2].database, inventory.seed.read())
+            key = {"Authorization": f"Bearer {await keys.create(shop.database, 'storefront', set(Scope))}"}
+            http = httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://test", headers=key)
+            await stack.enter_async_context(http)
+            yield World(amqp_url, shop.database, Shop(http))
+
+    return run
+
+
+def processed(spans: list[Span]) -> list[str]:
+    """The queues whose messages were handled."""
+    return [span.name.removeprefix("process ") for span in spans if span.name.startswith("process ")]
+
+
+def trace_of_order(collector: Collector) -> list[Span]:
+    """The spans of the trace that began with the one order."""
+    (placed,) = collector.named("POST /orders")
+    assert placed.parent == ""
+    return collector.trace(placed.trace)
+
+
+async def test_one_trace_from_request_to_ready(world: Run, collector: Collector) -> None:
+    """Outbox, broker and four services are one trace, each message's handling beneath its publishing; no orphans."""
+    async with world() as running:
+        await running.settled(await running.shop.place(wish(Ending.READY)))
+    spans = trace_of_order(collector)
+    assert sorted(processed(spans)) == sorted(HAPPY)
+    assert {span.service for span in spans} == {"order_api", "payment", "inventory", "shipping"}
+    names = {span.id: span.name for span in collector.spans}
+    for span in spans:
+        if span.name.startswith("process "):
+            assert names[span.parent] == f"publish {span.name.partition('.')[2]}"
+    assert "prepare payment.order.created" in names.values()
+    assert names[next(span.parent for span in spans if span.name == "INSERT")] == "commit group"
+    assert collector.orphans == []
+    roots = {span.name for span in collector.spans if not span.parent}
+    assert roots == {"POST /orders", "GET /orders/{order_id}/timeline"}
+
+
+async def test_a_retry_stays_in_the_trace(world: Run, collector: Collector) -> None:
+    """A message that fails twice has three handlings in its order's trace, and the way to each tier."""
+    async with world() as running:
+        await running.settled(await running.shop.place(wish(Ending.READY, token="tok_flaky")))
+    spans = trace_of_order(collector)
+    attempts = [span for span in spans if span.name == "process payment.order.created"]
+    assert sorted(span.attributes.get("orders.attempt", 0) for span in attempts) == [0, 1, 2]
+    assert [span.attributes["error.type"] for span in attempts if "error.type" in span.attributes] != []
+    assert len({span.parent for span in attempts}) == 1
+    assert len([span for span in spans if span.name.startswith("publish orders.retry.")]) == 2
+    assert collector.orphans == []
+
+
+async def test_a_redrive_stays_in_the_trace(world: Run, collector: Collector) -> None:
+    """What is said again about an overdue order belongs to the trace of the request that placed it."""
+    async with world() as running:
+        order_id = await running.shop.place(wish(Ending.READY))
+        await running.settled(order_id)
+        async with running.orders.session() as db:
+            await (await db.connection()).execute(text("UPDATE orders SET next_deadline = now()"))
+            await db.commit()
+        await until(
+            lambda: one(running.orders, "SELECT count(*) FROM inbox WHERE queue LIKE '%captured' AND redrive = 1")
+        )
+        await running.quiet()
+    spans = trace_of_order(collector)
+    again = [span for span in spans if span.attributes.get("orders.redrive") == 1]
+    assert {"payment.order.created", "order_api.payment.captured"} <= set(processed(again))
+    assert collector.orphans == []
+
+
+async def test_what_a_crash_left_unsent_goes_on_with_its_trace(world: Run, collector: Collector) -> None:
+    """An event that only the relay sends, long after its request, is handled in the trace of its request."""
+    async with world() as running:
+        await running.settled(await running.shop.place(wish(Ending.READY)))
+        async with running.orders.session() as db:
+            await (await db.connection()).execute(
+                text("UPDATE outbox SET sent_at = NULL, due_at = now() WHERE name = 'order.created'")
+            )
+            await db.commit()
+        await running.quiet()
+    spans = trace_of_order(collector)
+    published = [span for span in spans if span.name == "publish order.created"]
+    assert len(published) == 2
+    assert len({span.parent for span in published}) == 1
+    assert collector.orphans == []
+
+
+async def test_a_replay_is_linked_to_the_original(world: Run, collector: Collector) -> None:
+    """A dead letter that comes back begins a trace of its own, which names the one that it came from."""
+    async with world() as running:
+        await running.settled(await running.shop.place(wish(Ending.READY)))
+        async with running.orders.session() as db:
+            row = (
+                await (await db.connection()).execute(
+                    text("SELECT body, headers, event_id FROM outbox WHERE name = 'order.created'")
+                )
+            ).one()
+        replay = "01a20859-74b8-43be-af8f-9576111db55f"
+        message = aio_pika.Message(
+            row.body.encode(),
+            headers={**row.headers, "x-replay-id": replay},
+            message_id=str(row.event_id),
+            content_type="application/json",
+        )
+        async with await aio_pika.connect(running.amqp_url) as connection, connection.channel() as channel:
+            exchange = await channel.get_exchange(REQUEUE, ensure=False)
+            await exchange.publish(message, routing_key="payment.order.created")
+            await until(lambda: _has(channel, "orders.unrouted"))  # the receipt: nobody hears it here
+    original = collector.named("POST /orders")[0].trace
+    replayed = [span for span in collector.named("process payment.order.created") if span.trace != original]
+    assert len(replayed) == 1
+    assert replayed[0].parent == ""
+    assert [trace for trace, _ in replayed[0].links] == [original]
+    assert {"publish replay.handled", "commit group"} <= {span.name for span in collector.trace(replayed[0].trace)}
+
+
+async def _has(channel: Any, queue: str) -> bool:
+    return bool((await channel.declare_queue(queue, passive=True)).declaration_result.message_count)
+
+
+async def test_a_collector_that_is_gone_holds_nobody_up(world: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nobody at the endpoint an order is finished as ever, and the services end in time."""
+    async with asyncio.timeout(60):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+        async with world() as running:
+            await running.settled(await running.shop.place(wish(Ending.READY)))
+
+
+def ran(program: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A Python program, with nothing but these variables."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=variables)  # noqa: S603 - our own
+
+
+@pytest.mark.parametrize("variables", [{}, {"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_SDK_DISABLED": "true"}])
+def test_without_tracing_the_sdk_is_not_even_imported(variables: dict[str, str]) -> None:
+    """Off by default: a service that nobody asked for traces does not load OpenTelemetry's SDK."""
+    program = "import sys, order_api.app, payment.app; print('opentelemetry.sdk' in sys.modules)"
+    assert ran(program, variables).stdout.strip() == "False"
+
+
+def test_an_exporter_that_there_is_not_is_named() -> None:
+    """A service that is asked for what it cannot do says so at its start, and what it can."""
+    program = "import payment.app"
+    for variables, told in (
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "OTEL_TRACES_EXPORTER is 'zipkin'; here it can be otlp, console or none"),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "here it can be http/protobuf"),
+    ):
+        found = ran(program, variables)
+        assert found.returncode != 0
+        assert told in found.stderr
