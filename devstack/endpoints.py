@@ -15,6 +15,7 @@ class Endpoints:
     """The fields are the keys of `.stack/endpoints.json`."""
 
     api: str
+    control_room: str
     amqp: str
     rabbitmq_management: str | None
     databases: dict[str, str]
@@ -45,6 +46,7 @@ def print_addresses(endpoints: Endpoints, console: Console) -> None:
         "API": endpoints.api,
         "API documentation": f"{endpoints.api}/docs",
         "AsyncAPI": f"{endpoints.api}/asyncapi",
+        "Control room": f"{endpoints.control_room}",
         "AMQP": endpoints.amqp,
         "RabbitMQ management": endpoints.rabbitmq_management or "not given",
         "API key, client": endpoints.api_keys["client"],

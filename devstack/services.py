@@ -1,4 +1,4 @@
-"""The four services and the jobs ahead of them: how each is started, and with what environment."""
+"""The services and the jobs ahead of them: how each is started, and with what environment."""
 
 import os
 import sys
@@ -14,11 +14,14 @@ from rest.callers import new_token
 HOST = "127.0.0.1"
 API = "order_api"
 CONSUMERS = ("payment", "inventory", "shipping")
-SERVICES = (API, *CONSUMERS)
+CONTROL_ROOM = "operations"
+SERVICES = (API, *CONSUMERS, CONTROL_ROOM)
 """Every service, by its package: what is started, documented and checked."""
 _STOPPING = ("--timeout-graceful-shutdown", "10")
 """Seconds for the requests in progress when the process is asked to end."""
-SEEDED = (API, "inventory")
+SEEDED = (API, "inventory", CONTROL_ROOM)
+SPOKEN_TO = (API, CONTROL_ROOM)
+"""Services that are spoken to by REST."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Wiring:
     http_ports: Mapping[str, int]
     extra: Mapping[str, str]
     api_keys: Mapping[str, str] = field(default_factory=lambda: {"client": new_token(), "operator": new_token()})
-    """Keys of the order API, new at each start."""
+    """Keys of the services that are spoken to, new at each start: the operator's is good at both."""
 
     def environment(self, service: str) -> dict[str, str]:
         """Return the environment of one service. It learns no other service's database."""
@@ -42,15 +45,24 @@ class Wiring:
             f"{prefix}_HTTP_HOST": HOST,
             f"{prefix}_HTTP_PORT": str(self.http_ports[service]),
             f"{prefix}_LOG_FORMAT": "console",
+            **(self._of_the_order_api if service == CONTROL_ROOM else {}),
             **self.extra,
+        }
+
+    @property
+    def _of_the_order_api(self) -> dict[str, str]:
+        """What the control room needs to show an order beside its dead letter."""
+        return {
+            "OPERATIONS_ORDER_API_URL": f"http://{HOST}:{self.http_ports[API]}",
+            "OPERATIONS_ORDER_API_KEY": self.api_keys["operator"],
         }
 
 
 def service_process(service: str, wiring: Wiring, logs: Path) -> Process:
     """Return the process of a service, not started. It is ready when GET /readyz answers 200."""
-    if service == API:
-        port = str(wiring.http_ports[API])
-        command = ["uvicorn", "order_api.app:api", "--host", HOST, "--port", port, "--no-access-log", *_STOPPING]
+    if service in SPOKEN_TO:
+        port = str(wiring.http_ports[service])
+        command = ["uvicorn", f"{service}.app:api", "--host", HOST, "--port", port, "--no-access-log", *_STOPPING]
     else:
         command = ["faststream", "run", f"{service}.app:app"]
     return _python(service, command, wiring.environment(service), logs)
@@ -84,6 +96,8 @@ def seed_job(service: str, wiring: Wiring, logs: Path) -> Process:
     environment = wiring.environment(service)
     if service == API:
         environment |= {f"ORDER_API_DEVELOPMENT_{who.upper()}_KEY": key for who, key in wiring.api_keys.items()}
+    if service == CONTROL_ROOM:
+        environment["OPERATIONS_DEVELOPMENT_OPERATOR_KEY"] = wiring.api_keys["operator"]
     return _python(f"{service}.seed", [f"{service}.seed"], environment, logs)
 
 

@@ -31,7 +31,11 @@ from devstack.servers.rabbitmq_programs import rabbitmq_programs
 from devstack.services import HOST, SEEDED, SERVICES, Wiring
 from devstack.steps import Steps
 
-_HTTP_PORTS = {services.API: 8000} | {service: 8101 + n for n, service in enumerate(services.CONSUMERS)}
+_HTTP_PORTS = {
+    services.API: 8000,
+    services.CONTROL_ROOM: 8100,
+    **{service: 8101 + n for n, service in enumerate(services.CONSUMERS)},
+}
 _JOB_SECONDS = 120
 _READY_SECONDS = 60
 _STOP_SECONDS = 15
@@ -83,8 +87,10 @@ class Stack:
             with steps.step("Broker as documented"):
                 self._compare(services.gate_job(wiring, broker.management_url, self.logs))
         self._start_services(steps, wiring)
-        api = f"http://{HOST}:{wiring.http_ports[services.API]}"
-        return Endpoints(api, broker.amqp_url, broker.management_url, dict(wiring.databases), dict(wiring.api_keys))
+        api, control_room = (f"http://{HOST}:{wiring.http_ports[each]}" for each in services.SPOKEN_TO)
+        return Endpoints(
+            api, control_room, broker.amqp_url, broker.management_url, dict(wiring.databases), dict(wiring.api_keys)
+        )
 
     @property
     def logs(self) -> Path:

@@ -16,6 +16,7 @@ from messaging.database import Database
 from order_api.models import Product
 from order_api.settings import Settings
 from rest import keys
+from rest.callers import Scope
 
 FILE = Path(__file__).with_name("products.json")
 
@@ -49,7 +50,12 @@ async def _main() -> None:
     try:
         await seed(database, products)
         if client and operator:
-            await keys.develop(database, client.get_secret_value(), operator.get_secret_value())
+            usual, everything = {Scope.READ, Scope.WRITE}, set(Scope)
+            given = {
+                "local": (usual, client.get_secret_value()),
+                "local-operator": (everything, operator.get_secret_value()),
+            }
+            await keys.develop(database, given)
     finally:
         await database.close()
     console = Console()

@@ -92,11 +92,11 @@ async def end(database: Database, at: datetime, *, prefix: str | None = None, no
         return len((await db.exec(select(ApiKey.prefix).where(wanted))).all())
 
 
-async def develop(database: Database, client: str, operator: str) -> None:
-    """Make these two keys good, a client's and an operator's, and end those of earlier calls."""
+async def develop(database: Database, wanted: Mapping[str, tuple[Collection[Scope], str]]) -> None:
+    """Make these clients' keys good, each with its scopes, and end those of earlier calls."""
     await end(database, datetime.now(UTC), note=DEVELOPMENT)
-    await create(database, "local", {Scope.READ, Scope.WRITE}, note=DEVELOPMENT, token=client)
-    await create(database, "local-operator", set(Scope), note=DEVELOPMENT, token=operator)
+    for client_id, (scopes, token) in wanted.items():
+        await create(database, client_id, scopes, note=DEVELOPMENT, token=token)
 
 
 async def stored(database: Database) -> Sequence[ApiKey]:

@@ -13,6 +13,7 @@ from devstack.unprivileged import reachable, reachable_folder
 
 ENDPOINTS = Endpoints(
     "http://127.0.0.1:8000",
+    "http://127.0.0.1:8100",
     "amqp://u:p@127.0.0.1:5672/",
     None,
     {"payment": "postgresql://u:p@h/d"},

@@ -41,7 +41,7 @@ async def broker(rabbitmq_server: RabbitServer) -> AsyncGenerator[Broker]:
 @pytest.fixture
 def run(world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command on the world's databases and the broker; returns its exit status."""
-    up = Endpoints("http://127.0.0.1:1", broker.url, None, world.urls, {})
+    up = Endpoints("http://127.0.0.1:1", "http://127.0.0.1:1", broker.url, None, world.urls, {})
     monkeypatch.setattr(command, "read_endpoints", lambda: up)
 
     def run(

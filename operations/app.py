@@ -1,0 +1,76 @@
+"""The control room's composition root: what it collects, what it hears, what it serves."""
+
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from contracts import Event
+from messaging.asyncapi.reading import read_topology
+from messaging.collector import DeadLetter
+from messaging.service import Service
+from messaging.topology import RESTING
+from operations import custody, handlers
+from operations.office import Office
+from operations.openapi import DESCRIPTION, TAGS
+from operations.replays import Replayer
+from operations.retention import keep_pruned
+from operations.routes import ROUTERS
+from operations.settings import OPEN_PATHS, Settings
+from operations.timeline import Timelines
+from rest import problems
+from rest.authentication import Authentication
+from rest.keys import KeyRing
+from rest.openapi import RestApi
+from rest.request_limits import RequestLimits
+
+
+def build(settings: Settings) -> Service:
+    """Make the service; nothing is connected yet."""
+    no_port_of_its_own = settings.model_copy(update={"http_port": 0})  # the API serves /livez and /readyz itself
+    service = Service("operations", no_port_of_its_own, preload=handlers.lock_dead_letters)
+
+    async def store(letters: Sequence[DeadLetter]) -> None:
+        async def work(db: AsyncSession) -> Sequence[Event]:
+            await custody.store(db, letters)
+            return ()
+
+        await service.execute(work)
+
+    resting = [queue.name for queue in read_topology(settings.document).queues if queue.kind in RESTING]
+    service.collect(resting, store)
+    service.handle(handlers.record_receipt)
+    service.worker("replays", Replayer(service.execute, service.database, service.put_back, settings).watch)
+    service.worker("retention", lambda: keep_pruned(service.execute, settings.closed_days))
+    return service
+
+
+def create_api(service: Service, settings: Settings) -> FastAPI:
+    """Make the REST application around the service: its lifespan starts and stops the service's broker."""
+    keys = KeyRing(service.database, settings.key_interval)
+    service.worker("keys", keys.keep_fresh)
+    api = RestApi(
+        title="Control room",
+        version="1",
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=service.lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    api.state.office = Office(service.execute, service.database, editing=settings.editing)
+    api.state.timelines = Timelines(settings.order_api_url, settings.order_api_key.get_secret_value())
+    api.add_middleware(RequestLimits, body=settings.body_limit)
+    api.add_middleware(Authentication, keys=keys, open_paths=OPEN_PATHS, rate=settings.rate_limit)
+    problems.install(api)
+    for router in ROUTERS:
+        api.include_router(router)
+    api.router.routes.extend(service.health.routes)
+    api.state.routes = [*(route for router in ROUTERS for route in router.routes), *service.health.routes]
+    return api
+
+
+settings = Settings()
+service = build(settings)
+router = service.router  # a faststream.rabbit.RabbitRouter; `service.lifespan` starts the broker that includes it
+api = create_api(service, settings)

@@ -1,0 +1,6 @@
+"""Alembic's entry point for the control room's database."""
+
+from messaging.migrations import run
+from operations.models import Model
+
+run(Model.metadata)
