@@ -29,3 +29,7 @@ class OldestAge:
         if len(self._arrivals) > MOST_POINTS:
             del self._arrivals[1::2]
         return now - self._arrivals[0][0] if self._arrivals else 0.0
+
+    def __len__(self) -> int:
+        """How many points are kept."""
+        return len(self._arrivals)

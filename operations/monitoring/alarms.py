@@ -67,7 +67,7 @@ class Alarm:
     def holds(self, samples: Iterable[Sample]) -> bool:
         """Whether its condition holds in a snapshot, for however short a time."""
         for sample in samples:
-            if sample.metric == self.metric and sample.of == self.of:
+            if sample.of == self.of and sample.metric == self.metric:
                 value = sample.value if self.percent is None else sample.percentile(self.percent)
                 if value is not None:
                     return value < self.bound.value if self.below else value > self.bound.value
@@ -124,7 +124,7 @@ def alarms_of(described: Described) -> tuple[Alarm, ...]:
 
 def sources_of(described: Described) -> tuple[str, ...]:
     """The names of what monitoring reads."""
-    return ("rabbitmq", "orders", "services", "operations", *(f"{each}-database" for each in described.services))
+    return ("rabbitmq", "orders", "services", "control-room", *(f"{each}-database" for each in described.services))
 
 
 def _of_queue(queue: Queue) -> Iterator[Alarm]:

@@ -22,7 +22,7 @@ async def open_dead_letters(database: Database) -> Mapping[str, int]:
 class ControlRoom:
     """Asks the control room's other parts. Without `violations`, the audit is nobody's business here."""
 
-    name = "operations"
+    name = "control-room"
 
     def __init__(
         self,
