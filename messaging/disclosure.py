@@ -29,12 +29,22 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 
+_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
+"""What may be the number of a payment card (ISO/IEC 7812), if its check digit is right."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
-    """The text with bearer tokens, API keys and the passwords of URLs masked."""
-    return _SECRET.sub(lambda found: f"{found['keep'] or found['user'] or ''}{MASKED}", text)
+    """The text with bearer tokens, API keys, the passwords of URLs and numbers of payment cards masked."""
+    text = _SECRET.sub(lambda found: f"{found['keep'] or found['user'] or ''}{MASKED}", text)
+    return _CARD.sub(lambda found: MASKED if _has_check_digit(found[0]) else found[0], text)
+
+
+def _has_check_digit(number: str) -> bool:
+    """Luhn's formula."""
+    digits = [int(each) for each in reversed(number) if each.isdigit()]
+    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[1::2])
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
 def in_a_line(error: BaseException) -> str:

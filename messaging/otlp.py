@@ -21,8 +21,12 @@ from typing_extensions import override
 PROTOCOL = "http/protobuf"
 QUIET_PATHS = "livez,readyz,metrics"
 """Requests of probes and scrapers, which nobody traces."""
-TELLING = frozenset({"http.url", "http.target", "url.full", "url.query", "exception.message", "exception.stacktrace"})
-"""Attributes that repeat what was sent, or what an error was about."""
+TELLING = frozenset(
+    {"http.url", "http.target", "url.full", "url.query", "url.path"}
+    | {"http.user_agent", "user_agent.original", "net.peer.ip", "net.peer.port", "client.address", "client.port"}
+    | {"exception.message", "exception.stacktrace"}
+)
+"""Attributes that repeat what was sent, by whom, or what an error was about. The route of a request is enough."""
 
 _EXPORTERS: dict[str, type[SpanExporter]] = {"otlp": OTLPSpanExporter, "console": ConsoleSpanExporter}
 

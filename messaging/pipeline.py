@@ -159,7 +159,9 @@ class Pipeline:
 
     def _count(self, route: Route, event: Event, work: Work) -> None:
         series = self._metrics.queue(route.queue)
-        series.handled[Outcome.APPLIED if work.applied else Outcome.DUPLICATE].inc()
+        outcome = Outcome.APPLIED if work.applied else Outcome.DUPLICATE
+        log.debug("message handled", outcome=outcome)
+        series.handled[outcome].inc()
         if work.redrive:
             series.redriven.inc()
         if work.applied:

@@ -3,42 +3,25 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aio_pika
-import httpx2
 import pytest
 from opentelemetry.instrumentation.asyncpg import (  # pyright: ignore[reportMissingTypeStubs]
     AsyncPGInstrumentor,
 )
 from sqlalchemy import text
 
-import inventory.app
-import inventory.seed
-import inventory.settings
-import order_api.app
-import order_api.seed
-import order_api.settings
-import payment.app
-import payment.settings
-import shipping.app
-import shipping.settings
 from devstack.servers import RabbitServer
-from messaging.database import Database
-from messaging.declare import apply
-from messaging.service import Service
-from messaging.topology import REQUEUE, topology
-from rest import keys
-from rest.callers import Scope
+from messaging.topology import REQUEUE
 from tests.broker.collector import Collector, Span, collecting
-from tests.broker.rabbit import consuming, one, until, virtual_host
-from tests.e2e.shop import Shop, wish
+from tests.broker.four import World, four_services
+from tests.broker.rabbit import one, until
+from tests.e2e.shop import wish
 from tests.invariants.expectations import Ending
 
-TIERS = ("50ms", "100ms", "200ms")
 HAPPY = {
     "payment.order.created",
     "inventory.payment.authorized",
@@ -54,29 +37,7 @@ HAPPY = {
 """The queues that a good order passes."""
 LAST = {"payment.captured", "inventory.shipped"}
 
-Run = Callable[[], Any]
-
-
-@dataclass
-class World:
-    """Four traced services, and a shop in front of them."""
-
-    amqp_url: str
-    orders: Database
-    shop: Shop
-
-    async def settled(self, order_id: str) -> None:
-        """Wait until all was told about the order, and each event that was said is known as sent."""
-        await self.shop.told(order_id, LAST)
-        await self.quiet()
-
-    async def quiet(self) -> None:
-        """Wait until the order API's outbox is empty."""
-
-        async def empty() -> bool:
-            return await one(self.orders, "SELECT count(*) FROM outbox WHERE sent_at IS NULL") == 0
-
-        await until(empty)
+Run = Callable[[], AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture
@@ -89,40 +50,16 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 
 @pytest.fixture
-def world(
-    rabbitmq_server: RabbitServer, clone_database: Callable[[str], Awaitable[str]], collector: Collector
-) -> Callable[[], Any]:
+def world(rabbitmq_server: RabbitServer, clone_database: Callable[[str], Awaitable[str]], collector: Collector) -> Run:
     """Run the four services; at their end they send their last spans, so look at those after the block."""
-    del collector  # it comes first
+    assert collector.spans == []
+    return lambda: four_services(rabbitmq_server, clone_database)
 
-    @asynccontextmanager
-    async def run() -> AsyncGenerator[World]:
-        amqp_url = await virtual_host(rabbitmq_server)
 
-        async def given(name: str) -> dict[str, Any]:
-            return {"amqp_url": amqp_url, "database_url": await clone_database(name), "retry_tiers": TIERS}
-
-        settings = order_api.settings.Settings(**await given("order_api"), deadline_interval=0.1)
-        shop = order_api.app.build(settings)
-        api = order_api.app.create_api(shop, settings)
-        services: list[Service] = [
-            shop,
-            payment.app.build(payment.settings.Settings(**await given("payment"))),
-            inventory.app.build(inventory.settings.Settings(**await given("inventory"))),
-            shipping.app.build(shipping.settings.Settings(**await given("shipping"))),
-        ]
-        await apply(topology((queue for service in services for queue in service.routes), TIERS), amqp_url)
-        async with AsyncExitStack() as stack:
-            for service in services:
-                await stack.enter_async_context(consuming(service))
-            await order_api.seed.seed(shop.database, order_api.seed.listings())
-            await inventory.seed.seed(services[2].database, inventory.seed.read())
-            key = {"Authorization": f"Bearer {await keys.create(shop.database, 'storefront', set(Scope))}"}
-            http = httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://test", headers=key)
-            await stack.enter_async_context(http)
-            yield World(amqp_url, shop.database, Shop(http))
-
-    return run
+async def settled(world: World, order_id: str) -> None:
+    """Wait until all was told about a good order, and each event that was said is known as sent."""
+    await world.shop.told(order_id, LAST)
+    await world.quiet()
 
 
 def processed(spans: list[Span]) -> list[str]:
@@ -140,7 +77,7 @@ def trace_of_order(collector: Collector) -> list[Span]:
 async def test_one_trace_from_request_to_ready(world: Run, collector: Collector) -> None:
     """Outbox, broker and four services are one trace, each message's handling beneath its publishing; no orphans."""
     async with world() as running:
-        await running.settled(await running.shop.place(wish(Ending.READY)))
+        await settled(running, await running.shop.place(wish(Ending.READY)))
     spans = trace_of_order(collector)
     assert sorted(processed(spans)) == sorted(HAPPY)
     assert {span.service for span in spans} == {"order_api", "payment", "inventory", "shipping"}
@@ -158,7 +95,7 @@ async def test_one_trace_from_request_to_ready(world: Run, collector: Collector)
 async def test_a_retry_stays_in_the_trace(world: Run, collector: Collector) -> None:
     """A message that fails twice has three handlings in its order's trace, and the way to each tier."""
     async with world() as running:
-        await running.settled(await running.shop.place(wish(Ending.READY, token="tok_flaky")))
+        await settled(running, await running.shop.place(wish(Ending.READY, token="tok_flaky")))
     spans = trace_of_order(collector)
     attempts = [span for span in spans if span.name == "process payment.order.created"]
     assert sorted(span.attributes.get("orders.attempt", 0) for span in attempts) == [0, 1, 2]
@@ -172,7 +109,7 @@ async def test_a_redrive_stays_in_the_trace(world: Run, collector: Collector) ->
     """What is said again about an overdue order belongs to the trace of the request that placed it."""
     async with world() as running:
         order_id = await running.shop.place(wish(Ending.READY))
-        await running.settled(order_id)
+        await settled(running, order_id)
         async with running.orders.session() as db:
             await (await db.connection()).execute(text("UPDATE orders SET next_deadline = now()"))
             await db.commit()
@@ -189,7 +126,7 @@ async def test_a_redrive_stays_in_the_trace(world: Run, collector: Collector) ->
 async def test_what_a_crash_left_unsent_goes_on_with_its_trace(world: Run, collector: Collector) -> None:
     """An event that only the relay sends, long after its request, is handled in the trace of its request."""
     async with world() as running:
-        await running.settled(await running.shop.place(wish(Ending.READY)))
+        await settled(running, await running.shop.place(wish(Ending.READY)))
         async with running.orders.session() as db:
             await (await db.connection()).execute(
                 text("UPDATE outbox SET sent_at = NULL, due_at = now() WHERE name = 'order.created'")
@@ -206,7 +143,7 @@ async def test_what_a_crash_left_unsent_goes_on_with_its_trace(world: Run, colle
 async def test_a_replay_is_linked_to_the_original(world: Run, collector: Collector) -> None:
     """A dead letter that comes back begins a trace of its own, which names the one that it came from."""
     async with world() as running:
-        await running.settled(await running.shop.place(wish(Ending.READY)))
+        await settled(running, await running.shop.place(wish(Ending.READY)))
         async with running.orders.session() as db:
             row = (
                 await (await db.connection()).execute(
@@ -241,7 +178,7 @@ async def test_a_collector_that_is_gone_holds_nobody_up(world: Run, monkeypatch:
     async with asyncio.timeout(60):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
         async with world() as running:
-            await running.settled(await running.shop.place(wish(Ending.READY)))
+            await settled(running, await running.shop.place(wish(Ending.READY)))
 
 
 def ran(program: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
