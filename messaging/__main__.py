@@ -11,7 +11,7 @@ import typer
 from aio_pika.exceptions import AMQPException, ChannelPreconditionFailed
 from rich.console import Console
 
-from messaging import declare, erasure, migrations, plan, resting
+from messaging import declare, erasure, migrations, plan, readers, resting
 from messaging import verify as verification
 from messaging.asyncapi import reading
 from messaging.database import DatabaseUnavailable
@@ -39,6 +39,34 @@ def migrate(services: Annotated[list[str], typer.Argument(help="Their packages, 
     for service in services:
         migrations.migrate(service, _database_url(service))
         typer.echo(f"{service}: database is at its newest schema")
+
+
+@app.command("readers")
+def let_read(
+    services: Annotated[list[str], typer.Argument(help="Their packages, for example payment.")],
+    role: Annotated[str, typer.Option(envvar="READER_ROLE", help="Its name.")] = "orders_reader",
+) -> None:
+    """Let a role read services' databases, <SERVICE>_DATABASE_URL, and nothing else; harmless when repeated.
+
+    READER_PASSWORD is its password: with it, the role is made if it is missing. Without it, the role must be there.
+    """
+    for service in services:
+        try:
+            asyncio.run(readers.grant_reading(_database_url(service), role, os.environ.get("READER_PASSWORD")))
+        except ValueError as wrong:
+            raise typer.BadParameter(str(wrong), param_hint="READER_PASSWORD") from None
+        except LookupError as missing:
+            raise typer.BadParameter(
+                f"{missing}: give its password, to make it", param_hint="READER_PASSWORD"
+            ) from None
+        except readers.NoRight as refused:
+            typer.echo(f"{service}: its user may not do that ({refused}).", err=True)
+            typer.echo(f"As a user who may: CREATE ROLE {role} LOGIN. Then run this without READER_PASSWORD.", err=True)
+            raise typer.Exit(1) from None
+        except DatabaseUnavailable as away:
+            typer.echo(f"{service}: its database does not answer ({away}). Try again.", err=True)
+            raise typer.Exit(1) from None
+        typer.echo(f"{service}: {role} may read")
 
 
 @app.command()

@@ -1,0 +1,52 @@
+"""What the auditor can be told by its environment."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from operations.audit.sources import SERVICES
+
+
+class AuditSettings(BaseSettings):
+    """Variables that begin with OPERATIONS_AUDIT_. Durations are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="OPERATIONS_AUDIT_", hide_input_in_errors=True)
+
+    order_api_url: SecretStr = SecretStr("")
+    payment_url: SecretStr = SecretStr("")
+    inventory_url: SecretStr = SecretStr("")
+    shipping_url: SecretStr = SecretStr("")
+    """The services' databases, as a user that may only read: `python -m messaging readers` makes it. Without any of
+    them nothing is audited."""
+
+    interval: float = Field(default=30.0, gt=0)
+    """How often is looked."""
+    stock_interval: float = Field(default=300.0, gt=0)
+    """How often all of inventory is added up."""
+    stray_interval: float = Field(default=3_600.0, gt=0)
+    """How often a round begins through all rows that ask for an order."""
+    grace: float = Field(default=1_500.0, gt=0)
+    """How long what is on its way is no violation. It is to be longer than ORDER_API_FIRST_DEADLINE (1,200), which is
+    longer than all retries of a message."""
+    lag: float = Field(default=60.0, ge=0)
+    """How old an order or a message is when it is first read: older than any transaction, and than the services'
+    clocks differ."""
+    most: int = Field(default=5_000, ge=500)
+    """Orders, and messages of each outbox, that one look reads at most."""
+    retention_days: int = Field(default=7, ge=1)
+    """The services' RETENTION_DAYS: what is older is in no outbox and no inbox."""
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """The databases that are given, by service."""
+        given = zip(
+            SERVICES, (self.order_api_url, self.payment_url, self.inventory_url, self.shipping_url), strict=True
+        )
+        return {service: url.get_secret_value() for service, url in given if url.get_secret_value()}
+
+    @property
+    def patience(self) -> timedelta:
+        """The grace."""
+        return timedelta(seconds=self.grace)
