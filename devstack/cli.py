@@ -13,6 +13,7 @@ from devstack.commands.asyncapi import asyncapi
 from devstack.commands.check import check
 from devstack.commands.contracts import contracts
 from devstack.commands.demo import demo
+from devstack.commands.dlq import dlq
 from devstack.commands.down import down
 from devstack.commands.erase import erase
 from devstack.commands.keys import keys
@@ -29,7 +30,7 @@ PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app = typer.Typer(
     name="./run",
-    help="Runs the order system on this machine: private servers, four services, no Docker, all on 127.0.0.1.",
+    help="Runs the order system on this machine: private servers, the services, no Docker, all on 127.0.0.1.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -41,6 +42,7 @@ app.command()(down)
 app.command()(order)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(top)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(keys)
+app.command(context_settings={**PASSES_ON, "help_option_names": []})(dlq)
 app.command()(erase)
 app.command()(check)
 app.command()(asyncapi)

@@ -102,6 +102,8 @@ def _belonging_to(table: Table, order_ids: Collection[UUID]) -> ColumnElement[bo
 
 
 def _erased(value: Any, kind: str) -> Any:
+    if isinstance(value, bytes):
+        return value and ERASED.encode()
     if value is None or kind == TEXT:
         return value and ERASED
     if kind == BODY and isinstance(value, str):

@@ -11,7 +11,7 @@ import typer
 
 from devstack.endpoints import Endpoints, read_endpoints
 from devstack.paths import CHECKOUT
-from devstack.services import API, CONSUMERS
+from devstack.services import API, CONSUMERS, CONTROL_ROOM
 from order_api.__main__ import UNSETTLED
 
 
@@ -30,7 +30,7 @@ def erase(
         bool, typer.Option("--again", help="Erase what was ever erased once more: after a restore.")
     ] = False,
 ) -> None:
-    """Erase a customer's personal data: in four databases, and in messages that rest on the broker.
+    """Erase a customer's personal data: in every database, and in messages that rest on the broker.
 
     Orders that are not settled still need their address: they are named, and the status is 1. Run it again later.
     """
@@ -49,7 +49,7 @@ def erase(
     orders: str = search.stdout
     print(f"Orders to erase: {len(orders.split())}", flush=True)
     steps = (
-        ("messaging", "erase", *CONSUMERS),
+        ("messaging", "erase", *CONSUMERS, CONTROL_ROOM),
         ("messaging", "erase-messages"),
         ("order_api", "erase", "finish", "--by", by or getpass.getuser()),  # last: until then the customer is found
     )
@@ -64,7 +64,7 @@ def erase(
 
 def _job(endpoints: Endpoints, *module: str, orders: str = "") -> subprocess.CompletedProcess[str]:
     """Run a job, which writes its errors for the reader. Addresses go by environment: they hold passwords."""
-    needed: Sequence[str] = (API,) if module[0] == API else CONSUMERS
+    needed: Sequence[str] = (API,) if module[0] == API else (*CONSUMERS, CONTROL_ROOM)
     environment = {
         **os.environ,
         **{f"{service.upper()}_DATABASE_URL": endpoints.databases[service] for service in needed},

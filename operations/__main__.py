@@ -1,0 +1,20 @@
+"""`python -m operations`: the dead-letter office at a terminal; API keys, in the database of OPERATIONS_DATABASE_URL."""
+
+import typer
+
+from operations.cli import dlq
+from operations.settings import Settings
+from rest.key_commands import key_commands
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(key_commands(lambda: Settings().database_url, "operations"), name="keys")
+
+
+@app.callback()
+def main() -> None:
+    """Look after the control room."""
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m operations")
