@@ -1,4 +1,4 @@
-"""`python -m operations`: the dead-letter office at a terminal; API keys, in the database of OPERATIONS_DATABASE_URL."""
+"""`python -m operations`: the dead-letter office at a terminal; API keys, in OPERATIONS_DATABASE_URL's database."""
 
 import typer
 

@@ -80,17 +80,11 @@ def list_letters(  # noqa: PLR0913, PLR0917 - each is an option
     if not found:
         console.print("[green]✓[/] no dead letter" + (" fits" if search else ""))
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("id", no_wrap=True, style="bold")
-    table.add_column("queue", no_wrap=True)
-    table.add_column("error: reason", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("failed", no_wrap=True)
-    if state:
-        table.add_column("state", no_wrap=True)
+    table = _table("id", "queue", "error: reason", "failed", *(["state"] if state else []))
     for each in found:
         what = f"{escape(each['error'])}: [dim]{escape(each['reason'])}[/]"
         row = (_short(each["id"]), each["queue"], what, _ago(each["last_failed_at"]))
-        table.add_row(*row, *([each["state"]] if state else []))
+        _add(table, *row, *([each["state"]] if state else []))
     console.print(table)
     if page["next"]:
         console.print(f"[dim]… and more; these are the newest {len(found)}. `dlq groups` counts them all.[/]")
@@ -119,15 +113,10 @@ def groups(  # noqa: PLR0913, PLR0917 - each is an option
     if not found:
         console.print("[green]✓[/] no dead letters")
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("group", no_wrap=True, style="bold")
-    table.add_column("count", justify="right")
-    table.add_column("queue", no_wrap=True)
-    table.add_column("error: reason of one", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("last failed", no_wrap=True)
+    table = _table("group", "count", "queue", "error: reason of one", "last failed")
     for each in found:
         what = f"{escape(each['error'])}: [dim]{escape(each['reason'])}[/]"
-        table.add_row(each["fingerprint"], str(each["count"]), each["queue"], what, _ago(each["last_failed_at"]))
+        _add(table, each["fingerprint"], str(each["count"]), each["queue"], what, _ago(each["last_failed_at"]))
     console.print(table)
 
 
@@ -212,15 +201,10 @@ def replays(context: typer.Context, *, as_json: AsJson = False) -> None:
     if not found:
         console.print("No replay was started yet: dlq replay")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("id", "state", "started", "by"):
-        table.add_column(name, no_wrap=True)
-    for name in ("total", "sent", "applied", "no effect", "failed", "silent"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _table("id", "state", "started", "total", "sent", "applied", "no effect", "failed", "silent")
     for each in found:
         counts = (str(each[name]) for name in ("total", "sent", "applied", "no_effect", "failed", "no_receipt"))
-        by = each["started_by"].partition(" (")[0]
-        table.add_row(_short(each["id"]), each["state"], _ago(each["started_at"]), by, *counts)
+        _add(table, _short(each["id"]), each["state"], _ago(each["started_at"]), *counts)
     console.print(table)
     for each in found:
         if each["state"] == "stopped":
@@ -292,6 +276,27 @@ def actions(context: typer.Context, *, as_json: AsJson = False) -> None:
         console.print(f"{_moment(each['at'])}  {what}  {each['actor']}  [dim]{detail}[/]")
     if not found:
         console.print("Nobody did anything yet.")
+
+
+def _table(*names: str) -> Table:
+    """A table in which only reasons are cut off; `show` tells them whole."""
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, no_wrap=True, min_width=None if name.startswith("error") else len(name))
+    return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    taken = 0
+    for column, cell in zip(table.columns, cells, strict=True):
+        if column.min_width is not None:
+            column.min_width = max(column.min_width, len(cell))
+            taken += column.min_width + 2
+        column.justify = "right" if cell.isdigit() else "left"
+    for column in table.columns:
+        if column.min_width is None:
+            column.max_width = max(20, console.width - taken)
+    table.add_row(*cells)
 
 
 def _search(  # noqa: PLR0913, PLR0917 - each is an option
