@@ -6,8 +6,8 @@ prefix=$(printf '%s' "$SERVICE" | tr '[:lower:]' '[:upper:]')
 eval "format=\${${prefix}_LOG_FORMAT:-json}"
 export "${prefix}_HTTP_HOST=0.0.0.0" "${prefix}_HTTP_PORT=8000" "${prefix}_LOG_FORMAT=$format"
 case $SERVICE in
-order_api)
-    exec python -m uvicorn order_api.app:api --host 0.0.0.0 --port 8000 --no-access-log \
+order_api | operations)
+    exec python -m uvicorn "$SERVICE.app:api" --host 0.0.0.0 --port 8000 --no-access-log \
         --timeout-graceful-shutdown 10 --log-level warning
     ;;
 *) exec python -m faststream run "$SERVICE.app:app" ;;

@@ -19,11 +19,11 @@ WITHOUT_TEST_SUPPORT = shutil.ignore_patterns("__pycache__", "testing.py")
 
 
 async def test_each_service_stands_alone(tmp_path: Path) -> None:
-    """With contracts, messaging and its own folder, as in its image, a service can be imported."""
+    """With contracts, messaging, rest, the document and its own folder, as in its image, a service can be imported."""
 
     async def imported(service: str) -> str:
         image = tmp_path / service
-        for package in ("contracts", "messaging", service):
+        for package in ("contracts", "messaging", "rest", "asyncapi", service):
             await asyncio.to_thread(shutil.copytree, ROOT / package, image / package, ignore=WITHOUT_TEST_SUPPORT)
         command = [sys.executable, "-c", f"import {service}.app"]
         process = await asyncio.create_subprocess_exec(*command, cwd=image, env={}, stderr=asyncio.subprocess.PIPE)
@@ -59,5 +59,5 @@ def test_an_image_runs_what_run_up_runs(service: str, tmp_path: Path) -> None:
 def test_compose_publishes_on_this_machine_only() -> None:
     """No port is open to the network."""
     ports = [port for service in COMPOSE.values() for port in service.get("ports", ())]
-    assert len(ports) == 3
+    assert len(ports) == 4
     assert all(port.startswith("127.0.0.1:") for port in ports)

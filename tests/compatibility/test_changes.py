@@ -314,7 +314,7 @@ def removed_queue(document: Json) -> None:
     del document["channels"]["payment.shipping.ready"]
 
 
-EVERYBODY = ["inventory", "order_api", "payment", "shipping"]
+EVERYBODY = ["inventory", "operations", "order_api", "payment", "shipping"]
 
 
 @pytest.mark.parametrize(
