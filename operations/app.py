@@ -67,6 +67,7 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
         api.include_router(router)
     api.router.routes.extend(service.health.routes)
     api.state.routes = [*(route for router in ROUTERS for route in router.routes), *service.health.routes]
+    service.tracing.serve(api)
     return api
 
 
