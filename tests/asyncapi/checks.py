@@ -112,13 +112,16 @@ def correlations(document: Json) -> list[str]:
 
 
 def silent_descriptions(document: Json) -> list[str]:
-    """Operations whose retry and dead-letter extensions are not repeated in their channel's and own description."""
+    """Operations whose extensions (retry, dead letter, custody) their channel's or own description does not repeat."""
     found: list[str] = []
     for name, operation in document["operations"].items():
         if operation["action"] != "receive":
             continue
         channel = document["channels"][operation["channel"]["$ref"].rpartition("/")[2]]
-        facts = [operation["x-deadLetter"]["channel"]["$ref"].rpartition("/")[2]]
+        if operation.get("x-custody"):
+            facts = ["stored", "then acknowledged"]
+        else:
+            facts = [operation["x-deadLetter"]["channel"]["$ref"].rpartition("/")[2]]
         if "x-retry" in operation:
             facts.append(f"up to {operation['x-retry']['maxAttempts']} times")
         for fact in facts:

@@ -74,6 +74,11 @@ def hidden_dead_letters(document: Json) -> None:
     document["channels"]["payment.order.created"]["description"] = "Orders."
 
 
+def hidden_custody(document: Json) -> None:
+    """A viewer that hides extensions would not show that dead letters leave their queue."""
+    document["channels"]["payment.order.created.dlq"]["description"] = "What no retry can help."
+
+
 @pytest.mark.parametrize(
     ("check", "fault"),
     [
@@ -88,6 +93,7 @@ def hidden_dead_letters(document: Json) -> None:
         (checks.unnamed_examples, nameless_example),
         (checks.correlations, correlation_elsewhere),
         (checks.silent_descriptions, hidden_dead_letters),
+        (checks.silent_descriptions, hidden_custody),
     ],
 )
 def test_a_planted_fault_is_found(document: Json, check: Check, fault: Callable[[Json], None]) -> None:

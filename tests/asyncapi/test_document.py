@@ -13,15 +13,17 @@ import yaml
 from contracts import EVENTS, Event, OrderCreated
 from devstack.document import SERVICES, documents, published
 from devstack.paths import CHECKOUT
+from devstack.services import SPOKEN_TO
 from messaging.asyncapi.generate import VERSION, generate
 from messaging.asyncapi.messages import message
 from messaging.asyncapi.profile import Json
 from messaging.asyncapi.reading import ContradictionError, consumers_of, topology_of
 from messaging.asyncapi.render import to_json
+from messaging.collector import PREFETCH as COLLECTOR_PREFETCH
 from messaging.envelope import properties
 from messaging.service import Service
 from messaging.topology import EVENTS as EVENTS_EXCHANGE
-from messaging.topology import Queue, topology
+from messaging.topology import RESTING, Queue, topology
 from tests.asyncapi import checks
 from tests.asyncapi.checks import Parser
 
@@ -60,10 +62,14 @@ def test_the_topology_comes_out_as_it_went_in(generated: Json) -> None:
 
 
 def test_the_consumers_come_out_as_they_went_in(generated: Json) -> None:
-    """Each queue that a handler receives from, with its prefetch."""
-    assert consumers_of(generated) == {
-        queue: service.settings.prefetch for service in SERVICES for queue in service.routes
-    }
+    """Each queue that a handler receives from, with its prefetch; and where messages rest, whoever takes custody."""
+    handled = {queue: service.settings.prefetch for service in SERVICES for queue in service.routes}
+    assert consumers_of(generated) == handled | dict.fromkeys(resting(generated), COLLECTOR_PREFETCH)
+
+
+def resting(document: Json) -> set[str]:
+    """The queues whose messages wait for a person."""
+    return {queue.name for queue in topology_of(document).queues if queue.kind in RESTING}
 
 
 def test_a_document_that_contradicts_itself_is_refused(document: Json) -> None:
@@ -81,11 +87,13 @@ def test_two_channels_are_not_one_queue(document: Json) -> None:
 
 
 def test_each_handler_receives_and_each_event_is_sent(generated: Json) -> None:
-    """One operation for each, tagged with the service that owns it."""
+    """One operation for each, tagged with the service that owns it; one, too, for each queue that custody empties."""
     operations = generated["operations"].items()
+    collected = {(name, each["tags"][0]["name"]) for name, each in operations if each.get("x-custody")}
     received = {(name, each["tags"][0]["name"]) for name, each in operations if each["action"] == "receive"}
     sent = {(name, each["tags"][0]["name"]) for name, each in operations if each["action"] == "send"}
-    assert received == {
+    assert collected == {(f"operations.collect.{queue}", "operations") for queue in resting(generated)}
+    assert received - collected == {
         (f"{service.name}.receive.{route.event.name}", service.name)
         for service in SERVICES
         for route in service.routes.values()
@@ -96,7 +104,7 @@ def test_each_handler_receives_and_each_event_is_sent(generated: Json) -> None:
 def test_retries_and_dead_letters_have_the_proposed_shape(generated: Json) -> None:
     """As asyncapi/spec #1234 has it: references to channels and to messages in them, attempts, a strategy."""
     for name, operation in generated["operations"].items():
-        if operation["action"] == "send":
+        if operation["action"] == "send" or operation.get("x-custody"):
             assert "x-retry" not in operation
             assert "x-deadLetter" not in operation
             continue
@@ -151,14 +159,14 @@ def test_the_version_is_the_release() -> None:
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_each_service_alone_is_documented_by_faststream(service: Service, tmp_path: Path) -> None:
     """`faststream docs gen` writes the service's own part of the document, as good as the whole."""
-    app = f"{service.name}.app:{'app' if service.name != 'order_api' else 'service.app'}"  # the API's app is FastAPI's
+    app = f"{service.name}.app:{'service.app' if service.name in SPOKEN_TO else 'app'}"  # `api` is FastAPI's there
     out = tmp_path / "asyncapi.json"
     subprocess.run(  # noqa: S603 - FastStream's own program
         [sys.executable, "-m", "faststream", "docs", "gen", app, "-o", out], cwd=CHECKOUT, check=True
     )
     alone: Json = json.loads(out.read_text())
     assert alone == generate([service], service.name)
-    assert consumers_of(alone).keys() == service.routes.keys()
+    assert consumers_of(alone).keys() == service.routes.keys() | (resting(alone) if service.collects else set())
     assert checks.examples_against_schemas(alone) == []
 
 
