@@ -61,7 +61,7 @@ class CloudWatchSettings(BaseSettings):
     """Another address than AWS's own: a VPC endpoint, or a fake in tests."""
     timeout: float = Field(default=5.0, gt=0)
     """How long connecting, and each answer, may take."""
-    buffer: int = Field(default=30_000, ge=MOST_METRICS)
+    buffer: int = Field(default=30_000, ge=1)
     """Data that are kept while AWS is out of reach: about 20 minutes of the whole system."""
 
 
@@ -116,7 +116,7 @@ class CloudWatch:
 
     async def _send(self, client: Any) -> bool:
         """Send one batch; tells whether it is dealt with."""
-        self._batch = self._batch or self._next_batch()
+        self._batch = self._batch or self.next_batch()
         try:
             await client.put_metric_data(Namespace=self._settings.namespace, MetricData=self._batch)
         except (BotoCoreError, ClientError, OverTheLimitError, OSError) as error:  # TimeoutError is an OSError
@@ -131,7 +131,7 @@ class CloudWatch:
             self._any.clear()
         return True
 
-    def _next_batch(self) -> Sequence[Datum]:
+    def next_batch(self) -> Sequence[Datum]:
         """Take the oldest data that one call can carry."""
         batch: list[Datum] = []
         size = len(urlencode({"Action": "PutMetricData", "Version": "2010-08-01", "Namespace": "x" * 255}))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from time import time as now
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
@@ -46,7 +46,7 @@ class Liveness:
         ]
         if started := _started(numbers or ""):
             self._note_start(service, started)
-            samples.append(sample(metrics.SERVICE_UPTIME, max(time.time() - started, 0.0), service))
+            samples.append(sample(metrics.SERVICE_UPTIME, max(now() - started, 0.0), service))
         return [*samples, sample(metrics.SERVICE_RESTARTS, self._recent(service), service)]
 
     def _note_start(self, service: str, started: float) -> None:
@@ -56,7 +56,7 @@ class Liveness:
 
     def _recent(self, service: str) -> int:
         restarts = self._restarts[service]
-        while restarts and restarts[0] < time.time() - WINDOW:
+        while restarts and restarts[0] < now() - WINDOW:
             restarts.popleft()
         return len(restarts)
 

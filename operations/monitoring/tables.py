@@ -50,7 +50,8 @@ _END_TO_END = text(
         FROM recent LEFT JOIN facts ON facts.order_id = recent.order_id AND status_after = ANY (:final)
         GROUP BY recent.order_id, created_at),
     measured AS (
-        SELECT greatest(extract(epoch FROM final_at - created_at), 0.001) AS seconds,
+        SELECT CASE WHEN final_at IS NOT NULL THEN greatest(extract(epoch FROM final_at - created_at), 0.001) END
+            AS seconds,
             created_at < now() - CAST(:within AS interval) AS judged FROM ended)
     SELECT {_TWO_DIGITS.format("seconds")}, judged, coalesce(seconds <= extract(epoch FROM CAST(:within AS interval)),
         false), count(*)
