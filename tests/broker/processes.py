@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import httpx2
 
 from devstack.ports import any_free_port
+from devstack.services import SPOKEN_TO
 from messaging.settings import ServiceSettings
 from tests.broker.rabbit import until
 
@@ -51,7 +52,7 @@ class ServiceProcess:
 
 
 async def start(service: str, settings: ServiceSettings, **environment: str) -> ServiceProcess:
-    """Start a service as `faststream run` does; its log goes to the test's standard error."""
+    """Start a service as `./run up` does; its log goes to the test's standard error."""
     port = any_free_port()
     prefix = service.upper()
     own = {
@@ -60,7 +61,10 @@ async def start(service: str, settings: ServiceSettings, **environment: str) -> 
         f"{prefix}_RETRY_TIERS": ",".join(settings.retry_tiers),
         f"{prefix}_HTTP_PORT": str(port),
     }
+    command = ["faststream", "run", f"{service}.app:app"]
+    if service in SPOKEN_TO:
+        command = ["uvicorn", f"{service}.app:api", "--port", str(port), "--no-access-log", "--log-level", "warning"]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "faststream", "run", f"{service}.app:app", env={**os.environ, **own, **environment}
+        sys.executable, "-m", *command, env={**os.environ, **own, **environment}
     )
     return ServiceProcess(process, port)

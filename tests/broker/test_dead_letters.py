@@ -12,6 +12,7 @@ import aio_pika
 import httpx2
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 from sqlmodel import select
 
 import operations.app
@@ -83,10 +84,12 @@ async def office(
     url = await virtual_host(rabbitmq_server)
     await apply(read_topology().with_tiers(TIERS), url)
     given: dict[str, Any] = {"amqp_url": url, "retry_tiers": TIERS}
-    settings = Settings(**given, database_url=await clone_database("operations"), replay_interval=0.02, editing=True)
+    room_database = SecretStr(await clone_database("operations"))
+    settings = Settings(**given, database_url=room_database, replay_interval=0.02, editing=True)
     room = operations.app.build(settings)
     api = operations.app.create_api(room, settings)
-    cashier = payment.app.build(PaymentSettings(**given, database_url=await clone_database("payment")))
+    its_database = SecretStr(await clone_database("payment"))
+    cashier = payment.app.build(PaymentSettings(**given, database_url=its_database))
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(await aio_pika.connect(url))
         channel = await connection.channel()
