@@ -1,7 +1,8 @@
 """Places the demo's orders, shows them moving, and tells what became of them."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from devstack.orders import OrderApi, Timeline
-from devstack.poison import Parked
+from devstack.poison import InCustody
 from devstack.queues import Queue
 from devstack.scenarios import Scenario
 
@@ -96,26 +97,27 @@ def tell(run: Run, console: Console) -> None:
     console.print(Padding(" → ".join(steps), (0, 0, 0, 4)), highlight=False)
 
 
-def tell_poison(parked: Parked | None, console: Console) -> None:
+def tell_poison(found: InCustody | None, console: Console) -> None:
     """Print what became of the message that breaks the contract."""
-    if parked is None:
-        console.print("[red]✗[/] [bold]A message that breaks the contract[/] was not parked")
+    if found is None:
+        console.print("[red]✗[/] [bold]A message that breaks the contract[/] did not reach the control room")
         return
     console.print(
-        f"[green]✓[/] [bold]A message that breaks the contract[/] [yellow]parked[/], {parked.seconds:.1f} s",
+        f"[green]✓[/] [bold]A message that breaks the contract[/] [yellow]in custody[/], {found.seconds:.1f} s",
         highlight=False,
     )
-    console.print(Padding(f"{parked.queue}: {parked.reason}", (0, 0, 0, 4)), highlight=False)
+    console.print(Padding(f"{found.queue}: {found.reason}", (0, 0, 0, 4)), highlight=False)
 
 
-def queue_depths(listed: Sequence[Queue]) -> Table:
-    """Return the queues with what is left in them; a queue's dead letters are in its own row."""
-    dead = {queue.name.removesuffix(_DEAD): queue.depth for queue in listed if queue.name.endswith(_DEAD)}
+def queue_depths(listed: Sequence[Queue], in_custody: Mapping[str, int]) -> Table:
+    """Return the queues with what is left in them; a queue's dead letters, in custody or not, in its own row."""
+    dead = Counter({queue.name.removesuffix(_DEAD): queue.depth for queue in listed if queue.name.endswith(_DEAD)})
+    dead.update(in_custody)
     table = Table("Queue", "Depth", "Dead letters", "Consumers", title="Queues", title_justify="left")
     for queue in listed:
         if not queue.name.endswith(_DEAD):
-            parked = _depth(dead[queue.name]) if queue.name in dead else ""
-            table.add_row(queue.name, _depth(queue.depth), parked, str(queue.consumers))
+            letters = _depth(dead[queue.name]) if queue.name in dead else ""
+            table.add_row(queue.name, _depth(queue.depth), letters, str(queue.consumers))
     return table
 
 

@@ -1,5 +1,6 @@
 """The command `./run demo`."""
 
+from collections import Counter
 from contextlib import closing
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from devstack.scenarios import DEMO
 from devstack.single import held
 from devstack.stack import Stack
 from devstack.steps import Steps
+from operations.cli.client import ControlRoom
 
 _FOLDER = STACK / "demo"
 _POISON_SECONDS = 10
@@ -44,12 +46,14 @@ def _show(console: Console, stack: Stack, endpoints: Endpoints, seconds: float) 
     print_addresses(endpoints, console)
     with closing(OrderApi(endpoints.api, endpoints.api_keys["client"])) as api:
         runs = place_and_follow(api, DEMO, console, seconds=seconds, check=stack.check)
-    poison = publish_poison(endpoints.amqp, seconds=_POISON_SECONDS)
+    with closing(ControlRoom(endpoints.control_room, endpoints.api_keys["operator"])) as control_room:
+        poison = publish_poison(endpoints.amqp, control_room, seconds=_POISON_SECONDS)
+        in_custody = Counter(letter["queue"] for letter in control_room.get("/dead-letters")["dead_letters"])
     for run in runs:
         tell(run, console)
     tell_poison(poison, console)
     if endpoints.rabbitmq_management:
-        console.print(queue_depths(queues(endpoints.amqp, endpoints.rabbitmq_management)))
+        console.print(queue_depths(queues(endpoints.amqp, endpoints.rabbitmq_management), in_custody))
     good = sum(run.as_expected for run in runs)
     ok = good == len(runs) and poison is not None
     console.print(f"\n[{'green' if ok else 'red'}]{good} of {len(runs)} orders ended as they should.[/]")
