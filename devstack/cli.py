@@ -10,6 +10,7 @@ from rich.console import Console
 from devstack.commands.alarms import alarms
 from devstack.commands.assets import assets
 from devstack.commands.asyncapi import asyncapi
+from devstack.commands.audit import audit
 from devstack.commands.check import check
 from devstack.commands.contracts import contracts
 from devstack.commands.demo import demo
@@ -43,6 +44,7 @@ app.command()(order)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(top)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(keys)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(dlq)
+app.command(context_settings={**PASSES_ON, "help_option_names": []})(audit)
 app.command()(erase)
 app.command()(check)
 app.command()(asyncapi)

@@ -11,6 +11,8 @@ from messaging.collector import DeadLetter
 from messaging.service import Service
 from messaging.topology import RESTING
 from operations import custody, handlers
+from operations.audit.auditor import auditor_of
+from operations.audit.settings import AuditSettings
 from operations.office import Office
 from operations.openapi import DESCRIPTION, TAGS
 from operations.replays import Replayer
@@ -58,6 +60,10 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    auditor = auditor_of(service, AuditSettings(), read_topology(settings.document))
+    if auditor is not None:
+        service.worker("audit", auditor.watch)
+    api.state.auditor = auditor
     api.state.office = Office(service.execute, service.database, editing=settings.editing)
     api.state.timelines = Timelines(settings.order_api_url, settings.order_api_key.get_secret_value())
     api.add_middleware(RequestLimits, body=settings.body_limit)

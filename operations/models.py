@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Identity, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Identity, Index, LargeBinary, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -148,6 +148,26 @@ class Action(Model, table=True):
     subject: str = Field(sa_type=Text)
     """The id of the dead letter or of the run."""
     detail: dict[str, Any] = Field(sa_type=JSONB)
+
+
+class Violation(Model, table=True):
+    """Something that the audit found, from its first sight to its last."""
+
+    __tablename__: ClassVar[Any] = "violations"
+    __table_args__ = (
+        Index("violations_open", "kind", "subject", unique=True, postgresql_where=text("cleared_at IS NULL")),
+        Index("violations_newest", "first_seen"),
+    )
+
+    id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": func.gen_random_uuid()})
+    kind: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    """What it is about: an order's id, a sku, a message."""
+    detail: str = Field(sa_type=Text)
+    first_seen: datetime = Field(sa_type=Moment)  # pyright: ignore[reportArgumentType]
+    last_seen: datetime = Field(sa_type=Moment)  # pyright: ignore[reportArgumentType]
+    cleared_at: datetime | None = Field(default=None, sa_type=Moment)  # pyright: ignore[reportArgumentType]
+    """When the audit found nothing of it any more; None while it is open."""
 
 
 attach(Model.metadata)

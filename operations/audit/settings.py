@@ -1,25 +1,21 @@
 """What the auditor can be told by its environment."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from operations.audit.sources import SERVICES
-
 
 class AuditSettings(BaseSettings):
     """Variables that begin with OPERATIONS_AUDIT_. Durations are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="OPERATIONS_AUDIT_", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="OPERATIONS_AUDIT_", env_nested_delimiter="__", hide_input_in_errors=True
+    )
 
-    order_api_url: SecretStr = SecretStr("")
-    payment_url: SecretStr = SecretStr("")
-    inventory_url: SecretStr = SecretStr("")
-    shipping_url: SecretStr = SecretStr("")
-    """The services' databases, as a user that may only read: `python -m messaging readers` makes it. Without any of
-    them nothing is audited."""
+    databases: dict[str, SecretStr] = {}
+    """The services' databases, as a role that may only read (`python -m messaging readers` makes it):
+    `OPERATIONS_AUDIT_DATABASES__PAYMENT`. Without any of them nothing is audited."""
 
     interval: float = Field(default=30.0, gt=0)
     """How often is looked."""
@@ -37,14 +33,6 @@ class AuditSettings(BaseSettings):
     """Orders, and messages of each outbox, that one look reads at most."""
     retention_days: int = Field(default=7, ge=1)
     """The services' RETENTION_DAYS: what is older is in no outbox and no inbox."""
-
-    @property
-    def urls(self) -> Mapping[str, str]:
-        """The databases that are given, by service."""
-        given = zip(
-            SERVICES, (self.order_api_url, self.payment_url, self.inventory_url, self.shipping_url), strict=True
-        )
-        return {service: url.get_secret_value() for service, url in given if url.get_secret_value()}
 
     @property
     def patience(self) -> timedelta:

@@ -90,6 +90,20 @@ _STOCK = """
 _RECEIPT = """
     INSERT INTO stock_receipts (event_id, sku, quantity, said) VALUES (gen_random_uuid(), 'MUG-01', 5, '{"on_hand": 1}')
 """
+_MORE_ORDERS = (
+    """INSERT INTO orders SELECT (jsonb_populate_record(orders, jsonb_build_object('order_id', gen_random_uuid()))).*
+       FROM orders, generate_series(1, {many}) WHERE order_id = $1""",
+    """INSERT INTO facts (order_id, name, event_id, occurred_at, recorded_at, detail, actor, status_after)
+       SELECT orders.order_id, name, event_id, occurred_at, recorded_at, detail, actor, status_after
+       FROM orders, facts WHERE facts.order_id = $1 AND state = 'rejected' AND orders.order_id <> $1""",
+)
+_MORE_PAYMENTS = (
+    """INSERT INTO payments (order_id, state, said)
+       SELECT id, state, said FROM payments, unnest(CAST($2 AS uuid[])) AS id WHERE order_id = $1""",
+    """INSERT INTO gateway_accounts (key, status, generation, attempts)
+       SELECT id, status, 1, 1 FROM gateway_accounts, unnest(CAST($2 AS uuid[])) AS id
+       WHERE key = CAST($1 AS uuid)::text""",
+)
 _MOVEMENTS = {
     "reserved": "UPDATE stock SET reserved = reserved + 2",
     "shipped": "UPDATE stock SET on_hand = on_hand - 2, shipped = shipped + 2",
@@ -181,6 +195,16 @@ class Shop:
         for service, of_service in steps.items():
             await self._run(service, of_service)
         return order_id
+
+    async def multiply(self, many: int) -> None:
+        """Make more rejected orders from the one that is there, under the event ids of that one."""
+        rejected = self.orders["rejected"]
+        for statement in _MORE_ORDERS:
+            await self.run("order_api", statement.format(many=many), rejected)
+        others = "SELECT order_id FROM orders WHERE state = 'rejected' AND order_id <> $1"
+        ids = await self.ask("order_api", others, rejected)
+        for statement in _MORE_PAYMENTS:
+            await self.run("payment", statement, rejected, ids)
 
     async def capture(self, order_id: UUID) -> None:
         """Take the money of an order that is shipped."""

@@ -21,20 +21,6 @@ from tests.unit.operations.audit.shop import Shop, event_id
 pytestmark = pytest.mark.database
 
 MANY = PAGE + 120
-_ORDERS = (
-    """INSERT INTO orders SELECT (jsonb_populate_record(orders, jsonb_build_object('order_id', gen_random_uuid()))).*
-       FROM orders, generate_series(1, {}) WHERE order_id = $1""",
-    """INSERT INTO facts (order_id, name, event_id, occurred_at, recorded_at, detail, actor, status_after)
-       SELECT orders.order_id, name, event_id, occurred_at, recorded_at, detail, actor, status_after
-       FROM orders, facts WHERE facts.order_id = $1 AND state = 'rejected' AND orders.order_id <> $1""",
-)
-_PAYMENTS = (
-    """INSERT INTO payments (order_id, state, said)
-       SELECT id, state, said FROM payments, unnest(CAST($2 AS uuid[])) AS id WHERE order_id = $1""",
-    """INSERT INTO gateway_accounts (key, status, generation, attempts)
-       SELECT id, status, 1, 1 FROM gateway_accounts, unnest(CAST($2 AS uuid[])) AS id
-       WHERE key = CAST($1 AS uuid)::text""",
-)
 
 
 class Counting(Sources):
@@ -52,21 +38,9 @@ class Counting(Sources):
         return rows
 
 
-async def multiply(shop: Shop) -> None:
-    """Make many rejected orders from the one that is there, under the event ids of that one."""
-    rejected = shop.orders["rejected"]
-    for statement in _ORDERS:
-        await shop.run("order_api", statement.format(MANY), rejected)
-    ids = await shop.ask(
-        "order_api", "SELECT order_id FROM orders WHERE state = 'rejected' AND order_id <> $1", rejected
-    )
-    for statement in _PAYMENTS:
-        await shop.run("payment", statement, rejected, ids)
-
-
 async def test_what_is_settled_is_read_once_and_in_pages(shop: Shop, auditing: MakeAudit) -> None:
     """No statement asks for more rows than a page; a second look reads no settled order again, and new ones still."""
-    await multiply(shop)
+    await shop.multiply(MANY)
     Counting.most, Counting.rows = 0, Counter()
     audit = auditing(shop, sources=Counting)
     balance = await audit.look()
@@ -82,7 +56,7 @@ async def test_what_is_settled_is_read_once_and_in_pages(shop: Shop, auditing: M
 
 async def test_a_look_is_bounded_and_the_next_goes_on(shop: Shop, auditing: MakeAudit) -> None:
     """More orders than a look may read are read by several; until then the balance says that it is incomplete."""
-    await multiply(shop)
+    await shop.multiply(MANY)
     audit = auditing(shop, most=PAGE)
     first = await audit.look()
     assert (sum(first.orders.values()), first.complete) == (PAGE, False)
