@@ -22,6 +22,7 @@ import shipping.settings
 from contracts import OrderCreated
 from messaging.service import Service
 from messaging.testing import envelope
+from tests.docs.markdown import ROOT, Page, first_cells
 
 LABELS = {"queue", "event", "outcome", "le"}
 MOST_SERIES = 600
@@ -69,6 +70,18 @@ async def test_the_number_of_series_is_small_and_fixed() -> None:
         assert {label for sample in samples for label in sample.labels} <= LABELS
         queues = {sample.labels["queue"] for sample in samples if "queue" in sample.labels}
         assert queues == set(service.routes)
+
+
+async def test_the_page_lists_every_metric() -> None:
+    """The how-to has a row for each metric of ours, by the name that a query uses, and no other."""
+    families = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in built()[1].metrics.registry.collect()
+        if family.name.startswith("orders_")
+    }
+    absent = {"orders_outbox_unsent", "orders_outbox_oldest_seconds", "orders_suspects"}  # without a database
+    page = Page(ROOT / "docs" / "howto" / "observe.md")
+    assert set(first_cells(page.section("Numbers"))) == families | absent
 
 
 async def test_no_series_is_added_by_what_is_handled(payments: Service) -> None:
