@@ -1,5 +1,7 @@
 """Where a failed message goes next."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from messaging.envelope import Envelope, Poison
@@ -39,7 +41,7 @@ def test_a_compensation_is_never_parked_for_a_passing_failure() -> None:
 
 
 def test_a_failure_is_noted_in_headers() -> None:
-    """Attempts are counted, the first failure is kept, and the broker's own history is dropped."""
+    """Attempts are counted, first and last failure are kept, and the broker's own history is dropped."""
     old: dict[str, object] = {
         "x-first-failure": "then",
         "x-death": [],
@@ -48,6 +50,7 @@ def test_a_failure_is_noted_in_headers() -> None:
         "x-redrive": 2,
     }
     headers = failure_headers(envelope(1, **old), GatewayDown("no answer"))
+    assert datetime.fromisoformat(headers.pop("x-last-failure")) <= datetime.now(UTC)
     assert headers == {
         "x-first-failure": "then",
         "traceparent": "t",
