@@ -96,7 +96,7 @@ class Replayer:
         if too_many_failed(counted, run.forgiven, run.tolerate):
             run.state, run.why = RunState.STOPPED, f"{counted.failed} of {counted.answered} failed again"
         elif counted.no_receipt:
-            run.state, run.why = RunState.STOPPED, f"{counted.no_receipt} have no receipt"
+            run.state, run.why = RunState.STOPPED, f"{counted.no_receipt} without a receipt"
         else:
             return run, counted
         log.error("replay stopped", run=str(run_id), why=run.why)
