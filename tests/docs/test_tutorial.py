@@ -87,7 +87,7 @@ def test_the_document_has_the_new_queues(checkout: Path) -> None:
     assert added == queues | {dead_letter_queue(queue) for queue in queues}
     assert consumers_of(load(checkout / DOCUMENT)).keys() >= queues
     diff = run(checkout, "python", "-m", "devstack", "contracts", "diff", "--base", str(ROOT / DOCUMENT))
-    assert "9 changes" in diff.stdout
+    assert "10 changes" in diff.stdout
     assert "all compatible" in diff.stdout
 
 
