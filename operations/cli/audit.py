@@ -107,24 +107,31 @@ def _print(balance: Balance, *, office: bool) -> None:
     orders = _table("Orders", "status", "orders")
     for status, count in balance.orders.items():
         orders.add_row(status, f"{count:,}")
-    money = _table("Money, in minor units", "currency", "accepted", "authorized", "= captured", "+ voided", "+ open")
+    equation = "authorized = captured + voided + open"
+    money = _table(f"Money, in minor units: {equation}", "", "accepted", "authorized", "captured", "voided", "open")
     for currency, sums in balance.money.items():
         amounts = (sums.accepted, sums.authorized, sums.captured, sums.voided, sums.open)
-        lost = f" [red]{sums.unexplained:,} unexplained[/]" if sums.unexplained else ""
-        money.add_row(currency + lost, *(f"{amount:,}" for amount in amounts))
-    stock = _table(
-        "Stock, in pieces", "sku", "on hand", "= initial", "+ received", "- shipped", "reserved", "available"
-    )
+        money.add_row(currency, *(f"{amount:,}" for amount in amounts))
+        if sums.unexplained:
+            money.add_row("", "", f"[red]{sums.unexplained:,} unexplained[/]")
+    equation = "on hand = initial + received - shipped"
+    columns = ("on hand", "initial", "received", "shipped", "reserved", "available")
+    stock = _table(f"Stock, in pieces: {equation}", "sku", *columns)
     for each in balance.stock:
         pieces = (each.on_hand, each.initial, each.received, each.shipped, each.reserved, each.available)
         stock.add_row(escape(each.sku), *(f"{count:,}" for count in pieces))
-    messages = _table("Messages", "queue", "published", "= applied", "+ parked", "+ in flight", "+ missing")
-    for queue, tally in balance.messages.items():
+    equation = "published = applied + parked + in flight + missing"
+    columns = ("published", "applied", "parked", "in flight", "missing")
+    messages = _table(f"Messages: {equation}", "queue", *columns)
+    for queue, tally in sorted(balance.messages.items()):
         counts = (tally.published, tally.applied, tally.parked, tally.in_flight, tally.missing)
-        messages.add_row(queue, *(f"{count:,}" for count in counts))
+        if tally.published:
+            messages.add_row(queue, *(f"{count:,}" for count in counts))
     for table in (orders, money, stock, messages):
-        console.print(table)
-        console.print()
+        if table.row_count:
+            console.print(table.title, style="bold")
+            table.title = None
+            console.print(table, "")
     if not office:
         console.print("[dim]Parked messages count as in flight: the database of operations is not given.[/]\n")
     _print_violations(balance)
@@ -143,7 +150,9 @@ def _print_violations(balance: Balance) -> None:
 
 
 def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, collapse_padding=True
+    )
     table.add_column(first, no_wrap=True)
     for name in others:
         table.add_column(name, justify="right")
