@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 import pytest_asyncio
-from faststream.rabbit import TestRabbitBroker
+from faststream.rabbit import RabbitBroker, TestRabbitBroker
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import Effect, OrderCreated, ReplayHandled
@@ -68,6 +68,7 @@ class Room:
     """The control room."""
 
     service: Service
+    broker: RabbitBroker
     http: httpx2.AsyncClient
     settings: Settings
     sender: Sender
@@ -102,8 +103,7 @@ class Room:
     async def receive(self, replay_id: UUID, effect: Effect) -> None:
         """Let a receipt come."""
         receipt = ReplayHandled.about(replay_id, QUEUE, uuid4(), effect)
-        async with TestRabbitBroker(self.service.broker) as broker:
-            await broker.publish(receipt, **envelope(receipt))
+        await self.broker.publish(receipt, **envelope(receipt))
 
     async def answer(self, effect: Effect = Effect.APPLIED) -> None:
         """Answer everything that was sent and has no answer yet."""
@@ -146,5 +146,8 @@ async def room(run_in_memory: Callable[..., Awaitable[Service]], given: Json) ->
     token = await keys.create(service.database, "an-operator", {Scope.OPERATIONS})
     transport = httpx2.ASGITransport(create_api(service, settings), raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:
-        yield Room(service, http, settings, sender, replayer)
+    async with (
+        TestRabbitBroker(service.broker) as broker,
+        httpx2.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http,
+    ):
+        yield Room(service, broker, http, settings, sender, replayer)
