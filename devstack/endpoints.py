@@ -1,7 +1,7 @@
 """The addresses of a running stack, with credentials, in a file that only its user can read."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -21,6 +21,8 @@ class Endpoints:
     databases: dict[str, str]
     api_keys: dict[str, str]
     """`client` places and reads orders, `operator` may do everything."""
+    services: dict[str, str] = field(default_factory=dict[str, str])
+    """Where each answers `/livez`, `/readyz` and `/metrics`."""
 
     def write(self, path: Path = ENDPOINTS) -> None:
         """Write them, whole or not at all."""

@@ -34,6 +34,8 @@ class Wiring:
     extra: Mapping[str, str]
     api_keys: Mapping[str, str] = field(default_factory=lambda: {"client": new_token(), "operator": new_token()})
     """Keys of the services that are spoken to, new at each start: the operator's is good at both."""
+    management_url: str | None = None
+    """The broker's management API, if it has one."""
 
     def environment(self, service: str) -> dict[str, str]:
         """Return the environment of one service. It learns no other service's database."""
@@ -45,14 +47,21 @@ class Wiring:
             f"{prefix}_HTTP_HOST": HOST,
             f"{prefix}_HTTP_PORT": str(self.http_ports[service]),
             f"{prefix}_LOG_FORMAT": "console",
-            **(self._of_the_order_api if service == CONTROL_ROOM else {}),
+            **(self._of_the_others if service == CONTROL_ROOM else {}),
             **self.extra,
         }
 
     @property
-    def _of_the_order_api(self) -> dict[str, str]:
-        """What the control room needs to show an order beside its dead letter."""
+    def addresses(self) -> dict[str, str]:
+        """Where each service answers `/livez`, `/readyz` and `/metrics`."""
+        return {service: f"http://{HOST}:{port}" for service, port in self.http_ports.items()}
+
+    @property
+    def _of_the_others(self) -> dict[str, str]:
+        """What the control room needs to show an order beside its dead letter, and to watch over the system."""
         return {
+            **{f"OPERATIONS_MONITORING_ADDRESSES__{each.upper()}": url for each, url in self.addresses.items()},
+            "OPERATIONS_MONITORING_MANAGEMENT_URL": self.management_url or "",
             "OPERATIONS_ORDER_API_URL": f"http://{HOST}:{self.http_ports[API]}",
             "OPERATIONS_ORDER_API_KEY": self.api_keys["operator"],
         }

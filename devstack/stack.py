@@ -76,6 +76,7 @@ class Stack:
             databases=self._start_databases(steps),
             http_ports={service: next_free_port(port) for service, port in _HTTP_PORTS.items()},
             extra=self.extra_environment,
+            management_url=broker.management_url,
         )
         with steps.step("Migrations of all databases"):
             self._run_all([services.migration_job(service, wiring, self.logs) for service in SERVICES])
@@ -89,7 +90,13 @@ class Stack:
         self._start_services(steps, wiring)
         api, control_room = (f"http://{HOST}:{wiring.http_ports[each]}" for each in services.SPOKEN_TO)
         return Endpoints(
-            api, control_room, broker.amqp_url, broker.management_url, dict(wiring.databases), dict(wiring.api_keys)
+            api,
+            control_room,
+            broker.amqp_url,
+            broker.management_url,
+            dict(wiring.databases),
+            dict(wiring.api_keys),
+            wiring.addresses,
         )
 
     @property

@@ -8,7 +8,6 @@ import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -28,7 +27,7 @@ from operations.monitoring.collector import Collector, Snapshot, Source
 from operations.monitoring.described import Described, read_description
 from operations.monitoring.liveness import Liveness
 from operations.monitoring.metrics import PERCENTILES, SOURCE_UNREADABLE, Sample
-from operations.monitoring.office import ControlRoom, open_dead_letters
+from operations.monitoring.office import ControlRoom
 from operations.monitoring.tables import Orders, Outbox
 
 CONTROL_ROOM = "operations"
@@ -64,7 +63,9 @@ def top(  # noqa: PLR0913 - each is an option of the command line
     With --management-url, another system: its databases are <SERVICE>_DATABASE_URL and its services <SERVICE>_URL, as
     far as these variables are set.
     """
-    described = read_description(CHECKOUT / "asyncapi/asyncapi.json").with_tiers(tiers)
+    described = read_description(CHECKOUT / "asyncapi/asyncapi.json").with_tiers(
+        [tier.strip() for tier in tiers.split(",") if tier]
+    )
     console = Console()
     try:
         addresses = _given(described, amqp_url, management_url) if management_url else _stack()
@@ -105,7 +106,7 @@ def _stack() -> Addresses:
     endpoints = read_endpoints()
     if endpoints.rabbitmq_management is None:
         raise StackError(NO_MANAGEMENT)
-    return Addresses(endpoints.amqp, endpoints.rabbitmq_management, endpoints.databases, {"order_api": endpoints.api})
+    return Addresses(endpoints.amqp, endpoints.rabbitmq_management, endpoints.databases, endpoints.services)
 
 
 def _given(described: Described, amqp_url: str, management_url: str) -> Addresses:
@@ -126,7 +127,7 @@ async def _sources(described: Described, addresses: Addresses) -> AsyncGenerator
             *(Outbox(name, database) for name, database in databases.items()),
             *(Orders(database, described.causes) for name, database in databases.items() if name == ORDERS_DATABASE),
             *(
-                ControlRoom(described.services, partial(open_dead_letters, database))
+                ControlRoom(database, described.services)
                 for name, database in databases.items()
                 if name == CONTROL_ROOM
             ),

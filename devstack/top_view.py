@@ -93,7 +93,7 @@ def _percentiles(sample: Sample) -> list[str]:
 
 
 def _services(described: Described, seen: Seen) -> RenderableType:
-    table = _table("Service", "replicas", "ready", "up since", "restarts", "unsent", "oldest", "dead letters")
+    table = _table("Service", "replicas", "ready", "up for", "restarts", "unsent", "oldest", "dead letters")
     for service in described.services:
         replicas = seen.value(metrics.SERVICE_REPLICAS, service)
         table.add_row(

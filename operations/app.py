@@ -10,9 +10,11 @@ from messaging.asyncapi.reading import read_topology
 from messaging.collector import DeadLetter
 from messaging.service import Service
 from messaging.topology import RESTING
-from operations import custody, handlers
+from operations import custody, handlers, monitor
 from operations.audit.auditor import auditor_of
 from operations.audit.settings import AuditSettings
+from operations.cloudwatch import CloudWatchSettings
+from operations.monitoring.settings import MonitoringSettings
 from operations.office import Office
 from operations.openapi import DESCRIPTION, TAGS
 from operations.replays import Replayer
@@ -60,7 +62,9 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    auditor = auditor_of(service, AuditSettings(), read_topology(settings.document))
+    audit = AuditSettings()
+    monitor.install(service, settings.document, audit.databases, MonitoringSettings(), CloudWatchSettings())
+    auditor = auditor_of(service, audit, read_topology(settings.document))
     if auditor is not None:
         service.worker("audit", auditor.watch)
     api.state.auditor = auditor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,11 @@ class Described:
         """The queues of one kind."""
         return tuple(queue for queue in self.queues if queue.kind == kind)
 
-    def with_tiers(self, tiers: str) -> Described:
-        """The same with other retry tiers, given as `1s,5s`; unchanged for none."""
+    def with_tiers(self, tiers: Sequence[str]) -> Described:
+        """The same with other retry tiers; unchanged for none."""
         if not tiers:
             return self
-        topology = self.topology.with_tiers([tier.strip() for tier in tiers.split(",")])
+        topology = self.topology.with_tiers(tiers)
         return Described(topology, self.consumers, self.services, self.causes)
 
 

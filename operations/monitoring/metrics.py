@@ -37,8 +37,11 @@ class Metric:
 
     @property
     def prometheus(self) -> str:
-        """Its name in Prometheus: `orders_queue_oldest_age_seconds` for QueueOldestAge."""
-        return f"orders_{re.sub(r'(?<!^)(?=[A-Z])', '_', self.name).lower()}{_SUFFIXES.get(self.unit, '')}"
+        """Its name in Prometheus: `orders_system_queue_oldest_age_seconds` for QueueOldestAge.
+
+        What a service counts itself is named otherwise: operations serves both at one address.
+        """
+        return f"orders_system_{re.sub(r'(?<!^)(?=[A-Z])', '_', self.name).lower()}{_SUFFIXES.get(self.unit, '')}"
 
     @property
     def label(self) -> str | None:

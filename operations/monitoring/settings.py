@@ -17,5 +17,3 @@ class MonitoringSettings(BaseSettings):
     """RabbitMQ's management API, `http://user:password@host:15672`; without it nothing is known of the broker."""
     addresses: dict[str, str] = {}
     """Where services answer `/livez`, `/readyz` and `/metrics`: `OPERATIONS_MONITORING_ADDRESSES__PAYMENT`."""
-    databases: dict[str, SecretStr] = {}
-    """The services' databases, by roles that can only read: `OPERATIONS_MONITORING_DATABASES__PAYMENT`."""

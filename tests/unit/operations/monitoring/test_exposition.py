@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
+from messaging.database import Database
+from messaging.metrics import Metrics
 from operations.monitoring import metrics
 from operations.monitoring.collector import Snapshot
 from operations.monitoring.exposition import Exposition
@@ -34,9 +36,9 @@ def test_names_say_the_unit_and_labels_the_thing() -> None:
         sample(metrics.QUEUE_PUBLISH_RATE, 2.5, "payment.order.created"),
         sample(metrics.ORDERS_ON_TIME, 99.5),
     ) == [
-        'orders_queue_oldest_age_seconds{queue="payment.order.created"} 4.0',
-        'orders_queue_publish_rate_per_second{queue="payment.order.created"} 2.5',
-        "orders_orders_on_time_percent 99.5",
+        'orders_system_queue_oldest_age_seconds{queue="payment.order.created"} 4.0',
+        'orders_system_queue_publish_rate_per_second{queue="payment.order.created"} 2.5',
+        "orders_system_orders_on_time_percent 99.5",
     ]
 
 
@@ -44,9 +46,9 @@ def test_a_distribution_is_shown_by_its_percentiles() -> None:
     """As a summary has them; one without observations is not shown."""
     latency = Sample(metrics.STEP_LATENCY, {0.1: 90, 0.5: 8, 6.2: 2}, "payment.authorized")
     assert shown(latency, Sample(metrics.END_TO_END_LATENCY, {})) == [
-        'orders_step_latency_seconds{quantile="0.5",step="payment.authorized"} 0.1',
-        'orders_step_latency_seconds{quantile="0.95",step="payment.authorized"} 0.5',
-        'orders_step_latency_seconds{quantile="0.99",step="payment.authorized"} 6.2',
+        'orders_system_step_latency_seconds{quantile="0.5",step="payment.authorized"} 0.1',
+        'orders_system_step_latency_seconds{quantile="0.95",step="payment.authorized"} 0.5',
+        'orders_system_step_latency_seconds{quantile="0.99",step="payment.authorized"} 6.2',
     ]
 
 
@@ -63,6 +65,7 @@ def test_a_percentile_is_a_value_that_so_many_do_not_exceed(values: list[float],
 
 
 def test_metrics_are_not_those_that_every_service_has() -> None:
-    """Both are served by operations at one address, so no name may be used twice."""
-    kernel = {"orders_handled", "orders_redriven", "orders_published", "orders_outbox_unsent", "orders_broker_up"}
-    assert not kernel & {metric.prometheus for metric in METRICS}
+    """Both are served by operations at one address, so no name may be used twice: a prefix sees to it."""
+    own = Metrics(Database("", name="none"), bool, float).registry
+    assert not any(family.name.startswith("orders_system_") for family in own.collect())
+    assert all(metric.prometheus.startswith("orders_system_") for metric in METRICS)
