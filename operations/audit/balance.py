@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from pydantic import TypeAdapter
+
 from messaging.topology import EVENTS, Topology
 from operations.audit.kinds import Discrepancy
 from operations.audit.messages import Messages, Parked, Tally
@@ -13,6 +15,8 @@ from operations.audit.settings import AuditSettings
 from operations.audit.sources import Sources
 from operations.audit.strays import Strays
 from operations.audit.warehouse import WarehouseAudit
+
+_ANY = TypeAdapter[object](object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,13 @@ def consumers(topology: Topology) -> Mapping[str, Sequence[str]]:
     return heard
 
 
-def as_data(balance: Balance) -> dict[str, object]:
-    """The balance for programs."""
-    return {
+def as_data(balance: Balance) -> object:
+    """The balance for programs, as JSON has it."""
+    data = {
         **asdict(balance),
         "money": {
             currency: {**asdict(money), "unexplained": money.unexplained} for currency, money in balance.money.items()
         },
         "stock": [{**asdict(stock), "available": stock.available} for stock in balance.stock],
     }
+    return _ANY.dump_python(data, mode="json")

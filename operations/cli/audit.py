@@ -58,7 +58,7 @@ def audit(
         errors.print(str(away), style="red", markup=False)
         raise typer.Exit(2) from None
     if as_json:
-        console.print_json(data=as_data(balance), default=str)
+        console.print_json(data=as_data(balance))
     else:
         _print(balance, office=CONTROL_ROOM in settings.databases)
     raise typer.Exit(1 if balance.violations else 0)
