@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -120,7 +121,10 @@ def set_level(level: str) -> None:
 
 @contextmanager
 def switchable(level: str) -> Generator[None]:
-    """SIGUSR1 sets the level to debug meanwhile, SIGUSR2 back to this one. For the main thread's event loop."""
+    """SIGUSR1 sets the level to debug meanwhile, SIGUSR2 back to this one; only the main thread hears them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     loop = asyncio.get_running_loop()
     levels = {signal.SIGUSR1: MOST_TELLING, signal.SIGUSR2: level}
     for number, its_level in levels.items():

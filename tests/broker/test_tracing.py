@@ -177,6 +177,7 @@ async def test_a_collector_that_is_gone_holds_nobody_up(world: Run, monkeypatch:
     """With nobody at the endpoint an order is finished as ever, and the services end in time."""
     async with asyncio.timeout(60):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.5")
         async with world() as running:
             await settled(running, await running.shop.place(wish(Ending.READY)))
 

@@ -1,8 +1,10 @@
 """Log lines say which message they are about, and how much is told can be changed while a service runs."""
 
+import asyncio
 import json
 import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
@@ -76,6 +78,16 @@ async def test_signals_change_what_is_told() -> None:
         ("log level is set", "warning"),
         ("last", None),
     ]
+
+
+async def test_a_service_may_run_beside_the_main_thread() -> None:
+    """Python gives signals to the main thread alone: elsewhere, as in a test client, a service does without them."""
+
+    async def inside() -> str:
+        with switchable("warning"):
+            return threading.current_thread().name
+
+    assert await asyncio.to_thread(asyncio.run, inside()) != threading.main_thread().name
 
 
 async def switched(number: signal.Signals, lines: Callable[[], list[dict[str, Any]]]) -> None:
