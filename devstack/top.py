@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
 import typer
 from rich.console import Console
 from rich.live import Live
@@ -63,6 +65,7 @@ def top(  # noqa: PLR0913 - each is an option of the command line
     With --management-url, another system: its databases are <SERVICE>_DATABASE_URL and its services <SERVICE>_URL, as
     far as these variables are set.
     """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # the picture says it
     described = read_description(CHECKOUT / "asyncapi/asyncapi.json").with_tiers(
         [tier.strip() for tier in tiers.split(",") if tier]
     )

@@ -116,7 +116,7 @@ def _queues(described: Described, seen: Seen, *, everything: bool) -> Renderable
     caption = f"and {len(work) - len(shown)} quiet ones (--all shows them)" if len(shown) < len(work) else None
     if not shown:
         return Text(f"All {len(work)} queues are empty and quiet (--all shows them).")
-    table = _table("Queue", "ready", "unacked", "in/s", "done/s", "consumers", "oldest", "dead", caption=caption)
+    table = _table("Queue", "ready", "held", "in/s", "done/s", "readers", "oldest", "dead", caption=caption)
     for queue in shown:
         consumers = seen.value(metrics.QUEUE_CONSUMERS, queue.name)
         table.add_row(
@@ -170,8 +170,8 @@ def _alarms(holding: list[Alarm]) -> Iterator[RenderableType]:
 
 
 def _table(first: str, *columns: str, caption: str | None = None) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", caption=caption, caption_justify="left")
-    table.add_column(first, no_wrap=True, overflow="ellipsis")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", caption=caption, caption_justify="left")
+    table.add_column(first, overflow="fold")  # on a narrow terminal names are folded, and no number is cut off
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
