@@ -36,7 +36,7 @@ def with_database(work: Callable[[Database], Awaitable[T]], url: SecretStr, serv
     try:
         return asyncio.run(opened())
     except DatabaseUnavailable as away:
-        errors.print(f"The database of {service} does not answer: {away}", style="red")
+        errors.print(f"{service}: its database does not answer: {away}", style="red")
         raise typer.Exit(1) from away
 
 

@@ -49,8 +49,9 @@ def erase(
     orders: str = search.stdout
     print(f"Orders to erase: {len(orders.split())}", flush=True)
     steps = (
-        ("messaging", "erase", *CONSUMERS, CONTROL_ROOM),
+        ("messaging", "erase", *CONSUMERS),
         ("messaging", "erase-messages"),
+        ("messaging", "erase", CONTROL_ROOM),  # it may take a dead letter into custody meanwhile
         ("order_api", "erase", "finish", "--by", by or getpass.getuser()),  # last: until then the customer is found
     )
     for step in steps if orders else ():

@@ -1,7 +1,7 @@
 """`./run erase`, with the jobs that it runs, on real databases and a real broker."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from uuid import UUID
 
 import aio_pika
@@ -9,14 +9,18 @@ import pytest
 import pytest_asyncio
 import typer
 from aio_pika.abc import AbstractChannel
+from sqlalchemy import text
 
 from contracts import OrderCreated
 from devstack.commands import erase as command
 from devstack.endpoints import Endpoints
 from devstack.servers import RabbitServer
 from messaging.asyncapi.reading import read_topology
+from messaging.collector import DeadLetter
+from messaging.database import Database
 from messaging.declare import apply
 from messaging.topology import DEAD, dead_letter_queue
+from operations import custody as custody_of
 from order_api import erasure
 from tests.broker.rabbit import Broker, virtual_host
 from tests.machine.world import World
@@ -38,9 +42,16 @@ async def broker(rabbitmq_server: RabbitServer) -> AsyncGenerator[Broker]:
     await connection.close()
 
 
+@pytest_asyncio.fixture
+async def custody(clone_database: Callable[[str], Awaitable[str]]) -> str:
+    """The control room's database."""
+    return await clone_database("operations")
+
+
 @pytest.fixture
-def run(world: World, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(world: World, broker: Broker, custody: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command on the world's databases and the broker; returns its exit status."""
+    world.urls["operations"] = custody
     up = Endpoints("http://127.0.0.1:1", "http://127.0.0.1:1", broker.url, None, world.urls, {})
     monkeypatch.setattr(command, "read_endpoints", lambda: up)
 
@@ -63,8 +74,27 @@ async def park(channel: AbstractChannel, order_id: UUID) -> None:
     )
 
 
+async def take_into_custody(url: str, order_id: UUID) -> None:
+    """Let the control room have the order's first event, with marks in it."""
+    created = OrderCreated.example().model_copy(update={"order_id": order_id, "customer_id": CUSTOMER})
+    letter = DeadLetter(dead_letter_queue(QUEUE), created.model_dump_json().encode(), {}, QUEUE, str(created.event_id))
+    database = Database(url, name="custody")
+    async with database.session() as db, db.begin():
+        await custody_of.store(db, [letter])
+    await database.close()
+
+
+async def bodies(url: str) -> str:
+    """Everything that the control room has in custody."""
+    database = Database(url, name="custody")
+    async with database.engine.connect() as connection:
+        found = (await connection.execute(text("SELECT string_agg(body, ' ') FROM dead_letters"))).scalar_one()
+    await database.close()
+    return str(found)
+
+
 async def test_a_customer_is_erased_everywhere(
-    world: World, broker: Broker, run: Run, capfd: pytest.CaptureFixture[str]
+    world: World, broker: Broker, custody: str, run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """One command: no mark in any database nor in a parked message; the record names who did it.
 
@@ -73,6 +103,7 @@ async def test_a_customer_is_erased_everywhere(
     orders = [await place(world, wish(), number) for number in range(2)]
     await world.deliver_all()
     await park(broker.channel, orders[0])
+    await take_into_custody(custody, orders[0])
     (backup,) = await world.sql("payment", "SELECT said::text FROM payments WHERE order_id = $1", orders[0])
     assert await asyncio.to_thread(run) == 0
     said = capfd.readouterr()
@@ -80,6 +111,8 @@ async def test_a_customer_is_erased_everywhere(
     assert f"{dead_letter_queue(QUEUE)}: messages erased: 1" in said.out
     assert await places(world) == set()
     assert MARK.encode() not in (await broker.take(dead_letter_queue(QUEUE))).body
+    assert "operations: rows erased: 1" in said.out
+    assert MARK not in await bodies(custody)
     assert {row.erased_by for row in await erasure.erased(world.shop.database)} == {"Grace"}
 
     await world.sql("payment", "UPDATE payments SET said = $1::text::jsonb", backup["said"])
