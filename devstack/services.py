@@ -9,6 +9,7 @@ from pathlib import Path
 from devstack.paths import CHECKOUT
 from devstack.process import Process
 from devstack.spawning import Program
+from messaging.readers import ROLE
 from rest.callers import new_token
 
 HOST = "127.0.0.1"
@@ -36,9 +37,11 @@ class Wiring:
     """Keys of the services that are spoken to, new at each start: the operator's is good at both."""
     management_url: str | None = None
     """The broker's management API, if it has one."""
+    readers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The databases, as a role that may only read, for whoever audits and watches them."""
 
     def environment(self, service: str) -> dict[str, str]:
-        """Return the environment of one service. It learns no other service's database."""
+        """Return the environment of one service. It learns no other's database; the control room may read them."""
         prefix = service.upper()
         return {
             **_inherited(),
@@ -61,6 +64,11 @@ class Wiring:
         """What the control room needs to show an order beside its dead letter, and to watch over the system."""
         return {
             **{f"OPERATIONS_MONITORING_ADDRESSES__{each.upper()}": url for each, url in self.addresses.items()},
+            **{
+                f"OPERATIONS_AUDIT_DATABASES__{each.upper()}": url
+                for each, url in self.readers.items()
+                if each != CONTROL_ROOM
+            },
             "OPERATIONS_MONITORING_MANAGEMENT_URL": self.management_url or "",
             "OPERATIONS_ORDER_API_URL": f"http://{HOST}:{self.http_ports[API]}",
             "OPERATIONS_ORDER_API_KEY": self.api_keys["operator"],
@@ -98,6 +106,13 @@ def gate_job(wiring: Wiring, management_url: str, logs: Path) -> Process:
 def migration_job(service: str, wiring: Wiring, logs: Path) -> Process:
     """Return the job that brings a service's own database to its newest schema."""
     return _python(f"{service}.migrate", ["messaging", "migrate", service], wiring.environment(service), logs)
+
+
+def readers_job(databases: Mapping[str, str], password: str, logs: Path) -> Process:
+    """Return the job that makes the role that may only read, by services' databases."""
+    urls = {f"{service.upper()}_DATABASE_URL": url for service, url in databases.items()}
+    environment = {**_inherited(), **urls, "READER_PASSWORD": password, "READER_ROLE": ROLE}
+    return _python("readers", ["messaging", "readers", *databases], environment, logs)
 
 
 def seed_job(service: str, wiring: Wiring, logs: Path) -> Process:

@@ -6,6 +6,7 @@
 Nothing is restarted: a process that ends is an error that names it. All of it ends with this process.
 """
 
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ from devstack.servers.rabbitmq import RabbitServer
 from devstack.servers.rabbitmq_programs import rabbitmq_programs
 from devstack.services import HOST, SEEDED, SERVICES, Wiring
 from devstack.steps import Steps
+from messaging.readers import as_reader
 
 _HTTP_PORTS = {
     services.API: 8000,
@@ -71,19 +73,25 @@ class Stack:
         shutil.rmtree(self.logs, ignore_errors=True)
         self.logs.mkdir()
         broker, broker_ready = self._start_broker(steps)
+        databases = self._start_databases(steps)
+        private = {service: url for service, url in databases.items() if not given_database(service)}
+        password = secrets.token_hex(16)
         wiring = Wiring(
             amqp_url=broker.amqp_url,
-            databases=self._start_databases(steps),
+            databases=databases,
             http_ports={service: next_free_port(port) for service, port in _HTTP_PORTS.items()},
             extra=self.extra_environment,
             management_url=broker.management_url,
+            # in a given database, whose user may not make roles, its own URL must do
+            readers={**databases, **{service: as_reader(url, password) for service, url in private.items()}},
         )
         with steps.step("Migrations of all databases"):
             self._run_all([services.migration_job(service, wiring, self.logs) for service in SERVICES])
         broker_ready()
         with steps.step("Exchanges and queues; products and stock"):
             seeds = [services.seed_job(service, wiring, self.logs) for service in SEEDED]
-            self._run_all([services.topology_job(wiring, self.logs), *seeds])
+            readers = [services.readers_job(private, password, self.logs)] if private else []
+            self._run_all([services.topology_job(wiring, self.logs), *seeds, *readers])
         if broker.management_url:
             with steps.step("Broker as documented"):
                 self._compare(services.gate_job(wiring, broker.management_url, self.logs))

@@ -44,7 +44,7 @@ def migrate(services: Annotated[list[str], typer.Argument(help="Their packages, 
 @app.command("readers")
 def let_read(
     services: Annotated[list[str], typer.Argument(help="Their packages, for example payment.")],
-    role: Annotated[str, typer.Option(envvar="READER_ROLE", help="Its name.")] = "orders_reader",
+    role: Annotated[str, typer.Option(envvar="READER_ROLE", help="Its name.")] = readers.ROLE,
 ) -> None:
     """Let a role read services' databases, <SERVICE>_DATABASE_URL, and nothing else; harmless when repeated.
 

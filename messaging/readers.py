@@ -7,9 +7,12 @@ import secrets
 from typing import Any
 
 import asyncpg
+from sqlalchemy.engine import make_url
 
 from messaging.database import CONNECT_TIMEOUT, DatabaseUnavailable
 
+ROLE = "orders_reader"
+"""Its name, unless another is given."""
 ITERATIONS = 4096
 """Of the password's hash: PostgreSQL's own number."""
 
@@ -27,6 +30,11 @@ _GRANTS = (
 
 class NoRight(Exception):  # noqa: N818 - a state
     """The database's user may not make roles, or not change this one."""
+
+
+def as_reader(url: str, password: str, role: str = ROLE) -> str:
+    """The URL of the same database, as that role."""
+    return make_url(url).set(username=role, password=password).render_as_string(hide_password=False)
 
 
 async def grant_reading(url: str, role: str, password: str | None) -> None:

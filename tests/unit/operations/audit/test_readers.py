@@ -6,11 +6,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
 from messaging.__main__ import app
-from messaging.readers import scram
+from messaging.readers import as_reader, scram
 
 pytestmark = pytest.mark.database
 
@@ -40,8 +39,7 @@ def run(url: str) -> Run:
 
 async def ask(url: str, statement: str, role: str = ROLE, password: str = PASSWORD) -> Any:
     """Ask the database as the role."""
-    as_role = make_url(url).set(username=role, password=password).render_as_string(hide_password=False)
-    connection: Any = await asyncpg.connect(as_role)
+    connection: Any = await asyncpg.connect(as_reader(url, password, role))
     try:
         return await connection.fetchval(statement)
     finally:
@@ -111,8 +109,7 @@ async def test_a_missing_role_needs_a_password(run: Run) -> None:
 async def test_who_may_not_make_roles_is_told_what_to_do(url: str, run: Run) -> None:
     """A database's user that may not make roles is told how to go on, and nothing is half done that matters."""
     await change(url, "DROP ROLE IF EXISTS modest; CREATE ROLE modest LOGIN PASSWORD 'modest'")
-    modest = make_url(url).set(username="modest", password="modest").render_as_string(hide_password=False)
-    said = await run(PASSWORD, "not_there_yet", modest)
+    said = await run(PASSWORD, "not_there_yet", as_reader(url, "modest", "modest"))
     assert said.startswith("1: ")
     assert "CREATE ROLE not_there_yet LOGIN" in said
 
