@@ -53,6 +53,7 @@ def test_the_demo_ends_well_and_leaves_nothing_running(run: Runner) -> None:
     done = run("demo")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(DEMO)} of {len(DEMO)} orders ended as they should" in done.stdout
+    assert "A message that breaks the contract in custody" in done.stdout
     assert "payment.order.created" in done.stdout
     assert not [pid for pid in descendants(1) if str(run.state) in command(pid)]
 
@@ -64,8 +65,16 @@ def up_with_an_order(run: Runner) -> set[int]:
     path = run.state / "endpoints.json"
     endpoints = json.loads(path.read_text())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(endpoints) == ["api", "amqp", "rabbitmq_management", "databases", "api_keys"]
-    assert list(endpoints["databases"]) == ["order_api", "payment", "inventory", "shipping"]
+    assert list(endpoints) == [
+        "api",
+        "control_room",
+        "amqp",
+        "rabbitmq_management",
+        "databases",
+        "api_keys",
+        "services",
+    ]
+    assert list(endpoints["databases"]) == ["order_api", "payment", "inventory", "shipping", "operations"]
     assert list(endpoints["api_keys"]) == ["client", "operator"]
     placed = run("order", "MUG-01")
     assert placed.returncode == 0, placed.stdout + placed.stderr
@@ -109,5 +118,19 @@ def test_a_given_server_that_does_not_answer_ends_the_demo(run: Runner, monkeypa
 def test_help_lists_every_command(run: Runner) -> None:
     """The first thing that a newcomer types."""
     shown = run("--help").stdout
-    commands = ("demo", "test", "up", "down", "order", "check", "asyncapi", "verify", "topology", "lock")
+    commands = (
+        "demo",
+        "test",
+        "up",
+        "down",
+        "order",
+        "top",
+        "dlq",
+        "audit",
+        "check",
+        "asyncapi",
+        "verify",
+        "topology",
+        "lock",
+    )
     assert all(name in shown for name in commands)

@@ -8,6 +8,7 @@ from sqlmodel import select
 
 import inventory.app
 from contracts import (
+    RECEIPT,
     InventoryRejected,
     InventoryReleased,
     InventoryReserved,
@@ -24,7 +25,7 @@ from messaging.testing import envelope
 
 
 def test_it_hears_and_says_what_the_event_table_lists() -> None:
-    """Inventory has one queue for each event that concerns it, and publishes the five that are its own."""
+    """Inventory has one queue for each event that concerns it, and publishes its own five, and receipts."""
     service = inventory.app.build(Settings())
     assert set(service.routes) == {
         "inventory.payment.authorized",
@@ -34,7 +35,7 @@ def test_it_hears_and_says_what_the_event_table_lists() -> None:
         "inventory.stock.received",
     }
     own = (InventoryReserved, InventoryRejected, InventoryReleased, InventoryShipped, StockRecorded)
-    assert set(service.publishers) == {event.name for event in own}
+    assert set(service.publishers) == {event.name for event in (*own, RECEIPT)}
 
 
 @pytest.mark.database

@@ -178,8 +178,9 @@ async def test_a_key_works_as_soon_as_it_was_made(service: Service) -> None:
 async def test_the_local_stacks_keys_end_with_the_next_start(service: Service) -> None:
     """What an earlier start wrote into endpoints.json opens nothing."""
     first, second = (new_token(), new_token()), (new_token(), new_token())
-    await keys.develop(service.database, *first)
-    await keys.develop(service.database, *second)
+    for usual, everything in (first, second):
+        wanted = {"local": ({Scope.READ, Scope.WRITE}, usual), "local-operator": (set(Scope), everything)}
+        await keys.develop(service.database, wanted)
     ring = KeyRing(service.database, 5)
     assert [bool(await ring.caller(token)) for token in (*first, *second)] == [False, False, True, True]
 

@@ -1,12 +1,12 @@
 """Payment as a whole: its queues, and how long it tries."""
 
 import payment.app
-from contracts import PaymentAuthorized, PaymentCaptured, PaymentCaptureFailed, PaymentDeclined, PaymentVoided
+from contracts import RECEIPT, PaymentAuthorized, PaymentCaptured, PaymentCaptureFailed, PaymentDeclined, PaymentVoided
 from payment.settings import Settings
 
 
 def test_it_hears_and_says_what_the_event_table_lists() -> None:
-    """Payment has one queue for each event that concerns it, and publishes the five that are its own."""
+    """Payment has one queue for each event that concerns it, and publishes its own five, and receipts."""
     service = payment.app.build(Settings())
     assert set(service.routes) == {
         "payment.order.created",
@@ -15,7 +15,7 @@ def test_it_hears_and_says_what_the_event_table_lists() -> None:
         "payment.shipping.ready",
     }
     own = (PaymentAuthorized, PaymentDeclined, PaymentCaptured, PaymentCaptureFailed, PaymentVoided)
-    assert set(service.publishers) == {event.name for event in own}
+    assert set(service.publishers) == {event.name for event in (*own, RECEIPT)}
 
 
 def test_compensation_and_capture_are_never_given_up() -> None:

@@ -7,6 +7,7 @@ from faststream.rabbit import TestRabbitBroker
 
 import shipping.app
 from contracts import (
+    RECEIPT,
     InventoryReserved,
     OrderCancelRequested,
     ShippingCancelled,
@@ -25,11 +26,11 @@ from shipping.undo import UndoWorker
 
 
 def test_it_hears_and_says_what_the_event_table_lists() -> None:
-    """Shipping has one queue for each event that concerns it, and publishes the four that are its own."""
+    """Shipping has one queue for each event that concerns it, and publishes its own four, and receipts."""
     service = shipping.app.build(Settings())
     assert set(service.routes) == {"shipping.inventory.reserved", "shipping.order.cancel_requested"}
     own = (ShippingReady, ShippingFailed, ShippingCancelled, ShippingCancelRefused)
-    assert set(service.publishers) == {event.name for event in own}
+    assert set(service.publishers) == {event.name for event in (*own, RECEIPT)}
 
 
 @pytest.mark.database
