@@ -14,7 +14,8 @@ In-flight work is no violation. Four things keep it from being taken for one:
 
 What it costs the services: transactions that are read-only and short, one connection a database, one database at a
 time, statements that touch a bounded number of rows by an index and have a time limit. SELECT takes no lock that a
-service would wait for. An order that is settled and free of discrepancies is never read again; the others are read
-again at growing distances. What is wrong with an order after that is found by the next process, which starts anew: a
+service would wait for. An order that is settled and free of discrepancies is not compared again; the others are, at
+growing distances. Stock is added up anew every few minutes, and all rows are gone through about once an hour for those
+without an order and for anomalies. Whatever else happens to a settled order is found by an audit that begins anew: a
 restart, or `./run audit`.
 """

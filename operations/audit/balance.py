@@ -1,6 +1,6 @@
 """The audit: all its parts, and the balance that they give."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -10,10 +10,10 @@ from messaging.topology import EVENTS, Topology
 from operations.audit.kinds import Discrepancy
 from operations.audit.messages import Messages, Parked, Tally
 from operations.audit.orders import Money, Orders
+from operations.audit.rounds import Rounds
 from operations.audit.rules import Stock
 from operations.audit.settings import AuditSettings
 from operations.audit.sources import Sources
-from operations.audit.strays import Strays
 from operations.audit.warehouse import WarehouseAudit
 
 _ANY = TypeAdapter[object](object)
@@ -49,7 +49,7 @@ class Audit:
         grace, lag, most = settings.patience, timedelta(seconds=settings.lag), settings.most
         self._sources = sources
         self.orders = Orders(sources, grace=grace, lag=lag, most=most)
-        self._strays = Strays(sources, interval=timedelta(seconds=settings.stray_interval), most=most)
+        self._rounds = Rounds(sources, interval=timedelta(seconds=settings.round_interval), most=most)
         self._warehouse = WarehouseAudit(sources, interval=timedelta(seconds=settings.stock_interval))
         self._messages = Messages(
             sources,
@@ -64,7 +64,7 @@ class Audit:
     async def look(self) -> Balance:
         """Look once. Raises DatabaseUnavailable; what was read until then is remembered."""
         now = await self._sources.now()
-        parts = (self.orders, self._strays, self._warehouse, self._messages)
+        parts = (self.orders, self._rounds, self._warehouse, self._messages)
         for part in parts:
             await part.look(now)
         books = self.orders.books
@@ -74,13 +74,16 @@ class Audit:
             money=dict(sorted(books.money.items())),
             stock=list(self._warehouse.stock.values()),
             messages=self._messages.tallies(now),
-            violations=sorted(
-                (each for part in parts for each in part.suspicions.confirmed),
-                key=lambda each: (each.kind, each.subject),
-            ),
+            violations=_each_once(each for part in parts for each in part.suspicions.confirmed),
             suspected=any(part.suspicions.unconfirmed for part in parts),
             complete=all(part.complete for part in parts),
         )
+
+
+def _each_once(found: Iterable[Discrepancy]) -> list[Discrepancy]:
+    """Sorted; what two parts of the audit have found is one violation."""
+    by_key = {(each.kind, each.subject): each for each in found}
+    return [by_key[key] for key in sorted(by_key)]
 
 
 def consumers(topology: Topology) -> Mapping[str, Sequence[str]]:

@@ -21,8 +21,8 @@ class AuditSettings(BaseSettings):
     """How often is looked."""
     stock_interval: float = Field(default=300.0, gt=0)
     """How often all of inventory is added up."""
-    stray_interval: float = Field(default=3_600.0, gt=0)
-    """How often a round begins through all rows that ask for an order."""
+    round_interval: float = Field(default=3_600.0, gt=0)
+    """How often a round through all rows begins, which finds those without an order and anomalies."""
     grace: float = Field(default=1_500.0, gt=0)
     """How long what is on its way is no violation. It is to be longer than ORDER_API_FIRST_DEADLINE (1,200), which is
     longer than all retries of a message."""

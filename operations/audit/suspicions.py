@@ -1,6 +1,7 @@
 """What was found, and by how many readings: nothing is reported that only one of them saw."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from operations.audit.kinds import Discrepancy, Kind
 
@@ -14,7 +15,12 @@ class Suspicions:
     def judge(self, subject: str, standing: Iterable[Discrepancy]) -> None:
         """Enter what a reading of the subject found. What it did not find any more is forgotten."""
         before = self._found.pop(subject, {})
-        if found := {each.kind: (each, each.kind in before) for each in standing}:
+        found: dict[Kind, tuple[Discrepancy, bool]] = {}
+        for each in standing:
+            other = found.get(each.kind)
+            one = each if other is None else replace(each, detail=f"{other[0].detail}; {each.detail}")
+            found[each.kind] = one, each.kind in before
+        if found:
             self._found[subject] = found
 
     @property

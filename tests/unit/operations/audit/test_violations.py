@@ -414,3 +414,24 @@ async def test_what_comes_right_is_a_violation_no_longer(shop: Shop, auditing: M
         await shop.run(service, statement)
     balance = await audit.look()
     assert (balance.violations, balance.suspected) == ([], False)
+
+
+async def test_what_happens_to_a_settled_order_later_is_found(shop: Shop, auditing: MakeAudit) -> None:
+    """An order that is not read any more, and whose row meets the impossible, is found by the next round."""
+    audit = auditing(shop, round_interval=1e-6)
+    assert (await looked(audit)).violations == []
+    await shop.run("payment", "UPDATE payments SET anomalies = '[1]' WHERE order_id = $1", shop.orders["cancelled"])
+    (found,) = (await looked(audit)).violations
+    assert (found.kind, found.subject) == (Kind.ANOMALY, str(shop.orders["cancelled"]))
+    await shop.run("payment", "UPDATE payments SET anomalies = '[]'")
+    assert (await audit.look()).violations == []
+
+
+async def test_two_violations_of_a_kind_are_told_together(shop: Shop, auditing: MakeAudit) -> None:
+    """What is wrong with one order in two places is one violation, and both places are named."""
+    await shop.run("payment", "UPDATE payments SET amount = 1 WHERE state = 'captured'")
+    await shop.run("payment", "UPDATE gateway_accounts SET amount = 2 WHERE status = 'captured'")
+    (found,) = (await looked(auditing(shop))).violations
+    assert found.kind == Kind.AMOUNT_DIFFERS
+    assert "payment has 1 EUR" in found.detail
+    assert "the gateway has 2 EUR" in found.detail

@@ -1,6 +1,6 @@
-"""Rows that ask for an order: every payment, account, reservation, parcel and booking must have one."""
+"""All rows in turn, those of settled orders, too: each must have an order, and none may have met the impossible."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 
 from operations.audit.kinds import Discrepancy, Kind
-from operations.audit.sources import INVENTORY, ORDER_API, PAGE, PAYMENT, SHIPPING, Sources
+from operations.audit.sources import INVENTORY, ORDER_API, PAGE, PAYMENT, SHIPPING, Row, Sources
 from operations.audit.suspicions import Suspicions
 
 _KNOWN = text("SELECT order_id::text AS key FROM orders WHERE order_id = ANY (CAST(:ids AS uuid[]))")
@@ -25,10 +25,16 @@ class Table:
     """What a row is, for the reader."""
 
     @property
+    def columns(self) -> str:
+        """What is read: the key, and whether the row has noted an anomaly; remote ends note none."""
+        anomalous = "false" if self.column == "key" else "anomalies <> '[]'"
+        return f"{self.column}::text AS key, {anomalous} AS anomalous"
+
+    @property
     def after(self) -> TextClause:
-        """The next page of keys."""
+        """The next page."""
         return text(
-            f"SELECT {self.column}::text AS key FROM {self.name} "  # noqa: S608 - constants
+            f"SELECT {self.columns} FROM {self.name} "  # noqa: S608 - constants
             f"WHERE {self.column} > CAST(:after AS {self.kind}) ORDER BY {self.column} LIMIT :most"
         )
 
@@ -36,7 +42,7 @@ class Table:
     def these(self) -> TextClause:
         """Those of these keys that are there."""
         return text(
-            f"SELECT {self.column}::text AS key FROM {self.name} "  # noqa: S608 - constants
+            f"SELECT {self.columns} FROM {self.name} "  # noqa: S608 - constants
             f"WHERE {self.column} = ANY (CAST(:keys AS {self.kind}[]))"
         )
 
@@ -57,10 +63,11 @@ TABLES = (
     Table(INVENTORY, "reservations", "order_id", "a reservation"),
     Table(SHIPPING, "shipments", "order_id", "a parcel"),
     Table(SHIPPING, "carrier_bookings", "key", "a booking at the carrier"),
+    Table(ORDER_API, "orders", "order_id", "an order"),
 )
 
 
-class Strays:
+class Rounds:
     """Goes round the tables, at most `most` rows of each a look; a round begins at most once every `interval`.
 
     The order API is asked after the others: an order is committed before anybody hears of it.
@@ -93,44 +100,46 @@ class Strays:
         for start in range(0, len(suspects), PAGE):
             page = suspects[start : start + PAGE]
             rows = await self._sources.ask(table.service, table.these, keys=page)
-            await self._judge(table, [row["key"] for row in rows])
+            await self._judge(table, rows)
             for gone in set(page) - {row["key"] for row in rows}:
-                self._accept(table, gone)
+                self._enter(table, gone, [])
 
     async def _read_on(self, table: Table) -> bool:
         """Read the next rows; return whether these were the last."""
         for _ in range(0, self._most, PAGE):
             rows = await self._sources.ask(table.service, table.after, after=self._places[table], most=PAGE)
-            await self._judge(table, [row["key"] for row in rows if row["key"] not in self._suspected[table]])
+            await self._judge(table, [row for row in rows if row["key"] not in self._suspected[table]])
             if len(rows) < PAGE:
                 return True
             self._places[table] = rows[-1]["key"]
         return False
 
-    async def _judge(self, table: Table, keys: Sequence[str]) -> None:
-        ids = {key: order_id for key in keys if (order_id := _order_of(key)) is not None}
-        rows = await self._sources.ask(ORDER_API, _KNOWN, ids=sorted(set(ids.values()))) if ids else []
-        known = {row["key"] for row in rows}
-        for key in keys:
-            order_id = str(ids[key]) if key in ids else None
-            if order_id not in known:
-                self._suspect(table, key, Kind.WITHOUT_ORDER, f"{table.called}, and no such order")
-            elif order_id != key:
-                self._suspect(table, key, Kind.DUPLICATE_ACCOUNT, f"{table.called} besides that of order {order_id}")
-            else:
-                self._accept(table, key)
+    async def _judge(self, table: Table, rows: Sequence[Row]) -> None:
+        ids = {row["key"]: order_id for row in rows if (order_id := _order_of(row["key"])) is not None}
+        orders = await self._sources.ask(ORDER_API, _KNOWN, ids=sorted(set(ids.values()))) if ids else []
+        known = {row["key"] for row in orders}
+        for row in rows:
+            order_id = str(ids[row["key"]]) if row["key"] in ids else None
+            self._enter(table, row["key"], list(_found(table, row, order_id if order_id in known else None)))
 
-    def _suspect(self, table: Table, key: str, kind: Kind, detail: str) -> None:
-        self._suspected[table].add(key)
-        self.suspicions.judge(_subject(table, key), [Discrepancy(kind, _subject(table, key), detail)])
-
-    def _accept(self, table: Table, key: str) -> None:
-        self._suspected[table].discard(key)
-        self.suspicions.judge(_subject(table, key), [])
+    def _enter(self, table: Table, key: str, found: Sequence[Discrepancy]) -> None:
+        self.suspicions.judge(f"{key} in {table.name}", found)
+        if found:
+            self._suspected[table].add(key)
+        else:
+            self._suspected[table].discard(key)
 
 
-def _subject(table: Table, key: str) -> str:
-    return f"{key} in {table.name}"
+def _found(table: Table, row: Row, order_id: str | None) -> Iterator[Discrepancy]:
+    """What is wrong with a row, whose order is known under that id."""
+    key: str = row["key"]
+    if order_id is None:
+        yield Discrepancy(Kind.WITHOUT_ORDER, f"{key} in {table.name}", f"{table.called}, and no such order")
+    elif order_id != key:
+        detail = f"{table.called} besides that of order {order_id}"
+        yield Discrepancy(Kind.DUPLICATE_ACCOUNT, f"{key} in {table.name}", detail)
+    if row["anomalous"]:
+        yield Discrepancy(Kind.ANOMALY, key, f"{table.service} met an event that cannot happen")
 
 
 def _order_of(key: str) -> UUID | None:
