@@ -96,7 +96,7 @@ async def _watch(  # noqa: PLR0913 - as above
         _refuse_nothing(snapshot, addresses)
         if as_json:
             print(as_text(described, snapshot))
-        elif once:
+        elif once or not console.is_terminal:
             console.print(frame(described, snapshot, everything=everything))
         else:
             with Live(frame(described, snapshot, everything=everything), console=console, screen=True) as live:

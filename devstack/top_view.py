@@ -1,4 +1,4 @@
-"""One frame of `./run top`: what is going on, and below it what is wrong."""
+"""One frame of `./run top`: what is wrong, and below it what is going on."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def frame(described: Described, snapshot: Snapshot, *, everything: bool = False)
     holding = [alarm for alarm in alarms_of(described) if alarm.holds(snapshot.samples)]
     parts: list[RenderableType] = [
         Text.from_markup(f"[bold]Orders[/]  [dim]{snapshot.taken_at.astimezone():%Y-%m-%d %H:%M:%S}[/]"),
+        *_alarms(holding),
         *_orders(seen),
         *_latencies(seen, everything=everything),
         _services(described, seen),
         _queues(described, seen, everything=everything),
         _tiers(described, seen),
-        *_alarms(holding),
     ]
     return Group(*(line for part in parts for line in (part, Text())))
 
