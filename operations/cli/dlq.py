@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -27,7 +27,9 @@ ServiceName = Annotated[str | None, typer.Option("--service", help="Of this serv
 Event = Annotated[str | None, typer.Option(help="Of this event, for example order.created.")]
 Order = Annotated[str | None, typer.Option(help="Of this order, by its id.")]
 Error = Annotated[str | None, typer.Option(help="With this class of error.")]
-GroupId = Annotated[str | None, typer.Option("--group", help="Of this group: its fingerprint, as `groups` shows it.")]
+GroupId = Annotated[
+    str | None, typer.Option("--group", help="Of this group: its fingerprint as `groups` shows it, or the beginning.")
+]
 Since = Annotated[datetime | None, typer.Option(help="Failed at or after this moment (UTC).")]
 Until = Annotated[datetime | None, typer.Option(help="Failed before this moment (UTC).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
@@ -72,6 +74,7 @@ def list_letters(  # noqa: PLR0913, PLR0917 - each is an option
     """Show dead letters, the newest failures first."""
     search = _search(queue, service, event, order, error, group, since, until)
     with control_room(context) as room:
+        _complete(room, search, state)
         page = room.get("/dead-letters", **search, state=state, limit=limit)
     if as_json:
         console.print_json(data=page)
@@ -173,6 +176,7 @@ def replay(  # noqa: PLR0913, PLR0917 - each is an option
     """
     selection = _search(queue, service, event, order, error, group, since, until)
     with control_room(context) as room:
+        _complete(room, selection, None)
         if letters:
             selection["ids"] = [_letter(room, each, everywhere=True) for each in letters]
         if everything:
@@ -322,6 +326,13 @@ def _search(  # noqa: PLR0913, PLR0917 - each is an option
     return {name: value for name, value in search.items() if value is not None}
 
 
+def _complete(room: ControlRoom, search: dict[str, Any], states: list[str] | None) -> None:
+    """Find the whole fingerprint of a group of which the beginning was given."""
+    if "fingerprint" in search:
+        given, groups = search["fingerprint"], room.get("/dead-letters/groups", state=states, limit=500)
+        search["fingerprint"] = _whole(given, (each["fingerprint"] for each in groups), "group", str.startswith)
+
+
 def _letter(room: ControlRoom, given: str, *, everywhere: bool = False) -> str:
     states = ["open", "replaying", "done"] if everywhere else ["open", "replaying", "done", "discarded", "edited"]
     return _whole(given, (each["id"] for each in _every(room, states)), "dead letter")
@@ -344,13 +355,14 @@ def _run(room: ControlRoom, given: str | None) -> str:
     return _whole(given or "", runs, "replay")
 
 
-def _whole(given: str, known: Iterable[str], what: str) -> str:
+def _whole(given: str, known: Iterable[str], what: str, fits: Callable[[str, str], bool] = str.endswith) -> str:
     if len(given) == len("00000000-0000-0000-0000-000000000000"):
         return given
-    found = sorted({each for each in known if given and each.endswith(given)})
+    found = sorted({each for each in known if given and fits(each, given)})
     if len(found) == 1:
         return found[0]
-    errors.print(f"{len(found)} {what}s end in {given!r}." if found else f"There is no {what} {given!r}.", style="red")
+    many = f"{given!r} may be {len(found)} {what}s: say more of it."
+    errors.print(many if found else f"There is no {what} {given!r}.", style="red")
     raise typer.Exit(1)
 
 
