@@ -27,7 +27,7 @@ class Expected:
 async def system(
     rabbitmq_server: RabbitServer, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[System]:
-    """Four services on a virtual host and databases of their own, ready. At the end each stops in good order."""
+    """All services on a virtual host and databases of their own, ready. At the end each stops in good order."""
     folder = tmp_path_factory.mktemp("e2e")
     async with running(rabbitmq_server, postgres_server, folder, SERVICES, ENVIRONMENT) as made:
         yield made

@@ -1,4 +1,4 @@
-"""The whole system as a user runs it: four services as processes, on the suite's servers, with short retry tiers."""
+"""The whole system as a user runs it: its services as processes, on the suite's servers, with short retry tiers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -12,7 +12,7 @@ from devstack import services
 from devstack.ports import any_free_port
 from devstack.process import Process
 from devstack.servers import PostgresServer, RabbitServer
-from devstack.services import API, HOST, SEEDED, SERVICES, Wiring
+from devstack.services import API, CONTROL_ROOM, HOST, SEEDED, SERVICES, Wiring
 from messaging.migrations import migrate
 from tests.broker.rabbit import virtual_host
 
@@ -41,6 +41,16 @@ class System:
     def api(self) -> str:
         """The URL of the REST API."""
         return f"http://{HOST}:{self.wiring.http_ports[API]}"
+
+    @property
+    def control_room(self) -> str:
+        """The URL of the control room."""
+        return f"http://{HOST}:{self.wiring.http_ports[CONTROL_ROOM]}"
+
+    @property
+    def operator(self) -> dict[str, str]:
+        """The header of an operator."""
+        return {"Authorization": f"Bearer {self.wiring.api_keys['operator']}"}
 
     @property
     def authorization(self) -> dict[str, str]:

@@ -87,15 +87,25 @@ DOWN = {
 
 @pytest.mark.parametrize(("wanted", "queue", "error", "events"), DOWN.values(), ids=DOWN.keys())
 async def test_what_stays_down_parks_its_message(  # noqa: PLR0913 - fixtures and the case's parts
-    shop: Shop, checker: Checker, expected: Expected, *, wanted: Wish, queue: str, error: str, events: set[str]
+    system: System,
+    shop: Shop,
+    checker: Checker,
+    expected: Expected,
+    *,
+    wanted: Wish,
+    queue: str,
+    error: str,
+    events: set[str],
 ) -> None:
-    """While a remote end stays down its message is parked, with the reason; the order waits where it stands."""
+    """While a remote end stays down its message is parked; the control room says why, and the order waits."""
     order_id = await shop.place(wanted)
     expected.endings[order_id] = wanted.ending
     expected.parked.add(Parked(queue, order_id, error))
     await checker.drain()
-    dead_letters = (await checker.broker.read())[f"{queue}.dlq"].dead_letters
-    assert [letter.error for letter in dead_letters if letter.order_id == order_id] == [error]
+    async with httpx2.AsyncClient(base_url=system.control_room, headers=system.operator) as control_room:
+        found = await control_room.get("/dead-letters", params={"order_id": order_id})
+    [letter] = found.raise_for_status().json()["dead_letters"]
+    assert (letter["queue"], letter["error"], letter["state"]) == (queue, error, "open")
     timeline = await shop.timeline(order_id)
     assert set(timeline.events) == events
     assert not timeline.settled

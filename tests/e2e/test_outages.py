@@ -44,7 +44,7 @@ class Fragile:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fragile(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Fragile]:
-    """Four services, a RabbitMQ and a PostgreSQL for each."""
+    """All services, a RabbitMQ and a PostgreSQL for each."""
     folder: Path = tmp_path_factory.mktemp("fragile")
     with ExitStack() as servers:
         rabbitmq = servers.enter_context(RabbitServer(folder / "rabbitmq"))

@@ -1,4 +1,4 @@
-"""What the four databases hold, read by SQL."""
+"""What the services' databases hold, read by SQL."""
 
 import asyncio
 import json
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+
+from tests.invariants.design import CONTROL_ROOM
 
 Pieces = dict[str, int]
 """How many of each sku."""
@@ -191,7 +193,7 @@ async def ask(url: str, *questions: str) -> Answers:
 
 
 async def read(urls: Mapping[str, str]) -> Books:
-    """Read all four. Only what does not move any more can be compared between them."""
+    """Read all four, and the control room's if it is given. Only what does not move any more can be compared."""
 
     async def of(service: str, *questions: str) -> Answers:
         anomalies = _ANOMALIES.format(table=_ROWS[service])
@@ -204,6 +206,9 @@ async def read(urls: Mapping[str, str]) -> Books:
         of("shipping", _SHIPMENTS, _BOOKINGS),
     )
     by_service = list(zip(_ROWS, answers, strict=True))
+    messages = list(by_service)
+    if CONTROL_ROOM in urls:
+        messages.append((CONTROL_ROOM, await ask(urls[CONTROL_ROOM], _INBOX, _OUTBOX)))
     facts = [Fact(**row) for row in order_api[4]]
     known: dict[str, set[str]] = {}
     for fact in facts:
@@ -221,8 +226,8 @@ async def read(urls: Mapping[str, str]) -> Books:
         receipts={row["sku"]: row["pieces"] for row in inventory[5]},
         shipments={row["order_id"]: Shipment(**row) for row in shipping[3]},
         bookings=[Booking(**row) for row in shipping[4]],
-        applied=[Applied(**row) for _, answer in by_service for row in answer[0]],
-        said=[Said(service=service, **row) for service, answer in by_service for row in answer[1]],
+        applied=[Applied(**row) for _, answer in messages for row in answer[0]],
+        said=[Said(service=service, **row) for service, answer in messages for row in answer[1]],
         anomalies=[Anomaly(service=service, **row) for service, answer in by_service for row in answer[2]],
     )
 

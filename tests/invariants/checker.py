@@ -4,7 +4,8 @@
     await checker.drain()
     assert await checker.violations({order_id: Ending.READY}) == []
 
-`databases` gives the URL of each service's database. Orders that are stored and not named are expected to end, too.
+`databases` gives the URL of each service's database; with the control room's, what it has in custody counts as parked.
+Orders that are stored and not named are expected to end, too.
 """
 
 import asyncio
@@ -15,9 +16,10 @@ from contextlib import AsyncExitStack
 
 from tests.invariants import rules
 from tests.invariants.books import Reader, read, reading
-from tests.invariants.design import CONSUMERS, DEAD, WORK_QUEUES
+from tests.invariants.custody import counted, with_custody
+from tests.invariants.design import CONSUMERS, CONTROL_ROOM, DEAD, WORK_QUEUES
 from tests.invariants.expectations import Ending, Parked, Violation
-from tests.invariants.queues import Broker
+from tests.invariants.queues import Broker, Queue
 
 _PUBLISHED = "SELECT name, count(DISTINCT (event_id, redrive)) AS messages FROM outbox GROUP BY name"
 _APPLIED = "SELECT queue, count(*) AS messages FROM inbox GROUP BY queue"
@@ -29,7 +31,7 @@ class NotDrained(AssertionError):  # noqa: N818 - a state
 
 
 class Checker:
-    """Compares what four databases and a broker hold."""
+    """Compares what the databases and a broker hold."""
 
     def __init__(self, databases: Mapping[str, str], amqp_url: str, management_url: str) -> None:
         self._databases = databases
@@ -40,10 +42,10 @@ class Checker:
     ) -> list[Violation]:
         """Everything that is wrong once nothing moves any more, sorted; empty when all is well.
 
-        `expected`: the accepted orders and how they are to end. `parked`: what is to be in dead-letter queues.
+        `expected`: the accepted orders and how they are to end. `parked`: what is to be among dead letters.
         """
         wanted = expected or {}
-        books, queues = await asyncio.gather(read(self._databases), self.broker.read())
+        books, queues = await asyncio.gather(read(self._databases), self.queues())
         return sorted(
             {
                 *rules.every_order_ends(books, wanted),
@@ -55,10 +57,16 @@ class Checker:
             }
         )
 
+    async def queues(self) -> Mapping[str, Queue]:
+        """Every queue, with its dead letters: those that it holds, and those that were taken into custody."""
+        queues = await self.broker.read()
+        return await with_custody(queues, self._databases[CONTROL_ROOM]) if CONTROL_ROOM in self._databases else queues
+
     async def drain(self, seconds: float = 60) -> None:
         """Return once every published event is applied or parked, every outbox is empty, and no queue is busy.
 
-        The last is for copies: a relay may have published again what was applied. Raises NotDrained.
+        The last is for copies: a relay may have published again what was applied. Where there is a control room,
+        dead letters are all in custody, too. Raises NotDrained.
         """
         ends = time.monotonic() + seconds
         async with AsyncExitStack() as stack:
@@ -83,6 +91,9 @@ class Checker:
                 wanted.update({f"{heard}.{row['name']}": row["messages"] for heard in CONSUMERS[row["name"]]})
             wanted[f"outbox of {service}"] = (await read_rows(_UNSENT))[0]["messages"]
         missing = wanted - done
-        parked = await self.broker.depths([f"{name}{DEAD}" for name in missing if name in WORK_QUEUES])
-        missing -= Counter({name.removesuffix(DEAD): depth for name, depth in parked.items()})
-        return missing or await self.broker.busy()
+        if CONTROL_ROOM in readers:
+            missing -= await counted(readers[CONTROL_ROOM])
+        else:
+            parked = await self.broker.depths([f"{name}{DEAD}" for name in missing if name in WORK_QUEUES])
+            missing -= Counter({name.removesuffix(DEAD): depth for name, depth in parked.items()})
+        return missing or await self.broker.busy(resting=CONTROL_ROOM not in readers)

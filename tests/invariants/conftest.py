@@ -18,7 +18,7 @@ from messaging.migrations import migrate
 from messaging.topology import topology
 from tests.broker.rabbit import virtual_host
 from tests.invariants.checker import Checker
-from tests.invariants.design import SERVICES, WORK_QUEUES
+from tests.invariants.design import CONTROL_ROOM, SERVICES, WORK_QUEUES
 from tests.invariants.world import in_order
 
 _numbers = count(1)
@@ -65,6 +65,16 @@ async def originals(postgres_server: PostgresServer) -> Mapping[str, str]:
         await asyncio.to_thread(migrate, service, urls[service])
         await execute(urls[service], statements)
     return urls
+
+
+@pytest.fixture
+def control_room(postgres_server: PostgresServer) -> Generator[str]:
+    """A control room's database, freshly migrated."""
+    name = f"world_{CONTROL_ROOM}_{next(_numbers)}"
+    url = postgres_server.create_database(name)
+    migrate(CONTROL_ROOM, url)
+    yield url
+    postgres_server.drop_database(name)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

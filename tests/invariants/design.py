@@ -1,6 +1,8 @@
 """What the design says, written down a second time on purpose: the checker must not believe the code that it checks."""
 
 SERVICES = ("order_api", "payment", "inventory", "shipping")
+CONTROL_ROOM = "operations"
+"""Where it runs, it takes dead letters and unrouted events out of their queues."""
 
 CONSUMERS: dict[str, tuple[str, ...]] = {
     "order.created": ("payment",),
@@ -20,6 +22,7 @@ CONSUMERS: dict[str, tuple[str, ...]] = {
     "shipping.cancel_refused": ("order_api",),
     "stock.received": ("inventory",),
     "stock.recorded": ("order_api",),
+    "replay.handled": ("operations",),
 }
 """Who hears each event."""
 

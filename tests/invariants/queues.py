@@ -66,12 +66,12 @@ class Broker:
         async with await aio_pika.connect(self.amqp_url, timeout=5) as connection:
             return {queue.name: queue.ready for queue in await _look(connection, names)}
 
-    async def busy(self) -> dict[str, int]:
-        """The queues, but for dead letters and unrouted events, that hold messages; ready, or unacknowledged."""
+    async def busy(self, *, resting: bool) -> dict[str, int]:
+        """The queues that hold messages, ready or unacknowledged; dead letters and unrouted events may be `resting`."""
         statistics = {
             str(queue["name"]): int(queue.get("messages_unacknowledged", 0)) for queue in await self.statistics()
         }
-        watched = [name for name in statistics if not name.endswith(DEAD) and name != UNROUTED]
+        watched = [name for name in statistics if not resting or not (name.endswith(DEAD) or name == UNROUTED)]
         depths = await self.depths(watched)
         return {name: held for name in watched if (held := depths.get(name, 0) + statistics[name])}
 

@@ -5,11 +5,21 @@ import pytest
 
 from messaging.topology import DEAD, REQUEUE, topology
 from tests.broker.rabbit import until
-from tests.invariants.conftest import World, keep
+from tests.invariants.checker import Checker, NotDrained
+from tests.invariants.conftest import World, execute, keep
+from tests.invariants.design import CONTROL_ROOM
 from tests.invariants.expectations import Parked, Violation
 from tests.invariants.queues import Broker
 from tests.invariants.rules import queues_are_well
 from tests.invariants.world import EXPECTED, READY, REJECTED, event_id
+
+DECLINED = event_id(REJECTED, "payment.declined")
+_HELD = f"""
+    INSERT INTO dead_letters (id, queue, identity, service, event, message_id, order_id, redrive, size, properties,
+        headers, error_class, reason, fingerprint, attempts, first_failed_at, last_failed_at, stored_at, state)
+    VALUES (gen_random_uuid(), 'order_api.payment.declined', 'one', 'order_api', 'payment.declined', '{DECLINED}',
+        '{REJECTED}', 0, 2, '{{}}', '{{}}', 'GatewayDown', 'down', 'f', 1, now(), now(), now(), 'open')
+"""  # noqa: S608 - constants
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # the loop of the virtual host's channel
 
@@ -18,7 +28,7 @@ async def test_a_parked_message_is_not_lost(world: World) -> None:
     """A message in its dead-letter queue counts as parked, if it was expected there; one that was not is named."""
     message = aio_pika.Message(
         b"{}",
-        message_id=str(event_id(REJECTED, "payment.declined")),
+        message_id=str(DECLINED),
         correlation_id=REJECTED,
         headers={"x-error-class": "GatewayDown"},
     )
@@ -33,6 +43,26 @@ async def test_a_parked_message_is_not_lost(world: World) -> None:
         found = await world.checker.violations(EXPECTED)
         told = f"order {REJECTED}: a message is parked from order_api.payment.declined for GatewayDown"
         assert found == [Violation("I6", told)]
+    finally:
+        await _purge(world, "order_api.payment.declined.dlq")
+
+
+async def test_a_message_in_custody_is_not_lost(world: World, control_room: str) -> None:
+    """What the control room took counts as parked, if it was expected; what it has not taken yet is on its way."""
+    await world.change("order_api", f"DELETE FROM inbox WHERE event_id = '{DECLINED}'")  # noqa: S608 - constants
+    checker = Checker({**world.databases, CONTROL_ROOM: control_room}, world.vhost.url, world.vhost.management_url)
+    with pytest.raises(NotDrained, match=r"1 order_api\.payment\.declined"):
+        await checker.drain(seconds=0)
+    await execute(control_room, _HELD)
+    await checker.drain(seconds=5)
+    assert await checker.violations(EXPECTED, [Parked("order_api.payment.declined", REJECTED, "GatewayDown")]) == []
+    told = f"order {REJECTED}: a message is parked from order_api.payment.declined for GatewayDown"
+    assert await checker.violations(EXPECTED) == [Violation("I6", told)]
+    dead = await world.vhost.channel.get_exchange(DEAD, ensure=False)
+    await dead.publish(aio_pika.Message(b"{}"), "order_api.payment.declined")
+    try:
+        with pytest.raises(NotDrained, match=r"1 order_api\.payment\.declined\.dlq"):
+            await checker.drain(seconds=0)
     finally:
         await _purge(world, "order_api.payment.declined.dlq")
 
