@@ -39,9 +39,9 @@ def provider(service: str, exporter: str) -> TracerProvider:
     if exporter not in _EXPORTERS:
         raise ValueError(f"OTEL_TRACES_EXPORTER is {exporter!r}; here it can be {', '.join(_EXPORTERS)} or none")
     for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        if os.environ.get(name, PROTOCOL) != PROTOCOL:
+        if (os.environ.get(name) or PROTOCOL) != PROTOCOL:
             raise ValueError(f"{name} is {os.environ[name]!r}; here it can be {PROTOCOL}, to port 4318 as a rule")
-    resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", service)})
+    resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or service})
     made = TracerProvider(resource=resource, shutdown_on_exit=False)  # the service sends the last spans, in time
     made.add_span_processor(BatchSpanProcessor(Discreet(_EXPORTERS[exporter]())))
     database = AsyncPGInstrumentor()

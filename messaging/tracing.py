@@ -36,7 +36,7 @@ FLUSH_TIMEOUT = 2.0
 """Seconds that a service which ends gives to its last spans."""
 
 _W3C = TraceContextTextMapPropagator()
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_ENDPOINTS = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
 _COUNTS = (ATTEMPT, REDRIVE)
 _NOTHING = nullcontext()
 
@@ -154,10 +154,9 @@ _UNTOLD: dict[str, Any] = {"record_exception": False, "set_status_on_exception":
 
 def from_environment(service: str) -> Tracing:
     """Tracing as OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_ENDPOINT say; off without them."""
-    asked = os.environ.get(
-        "OTEL_TRACES_EXPORTER", "otlp" if any(os.environ.get(name) for name in _ENDPOINTS) else "none"
-    )
-    if asked == "none" or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    said = {name: value for name, value in os.environ.items() if name.startswith("OTEL_") and value}  # empty is unset
+    asked = said.get("OTEL_TRACES_EXPORTER", "none" if said.keys().isdisjoint(_ENDPOINTS) else "otlp")
+    if asked == "none" or said.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Tracing()
     from messaging import otlp  # noqa: PLC0415 - as above
 

@@ -38,7 +38,8 @@ def test_a_composed_service_knows_no_other(service: str) -> None:
     """It is built from its own folder, is told its own settings alone, and starts when set-up is done."""
     composed = COMPOSE[service]
     assert composed["build"]["args"]["SERVICE"] == service
-    assert all(variable.startswith(service.upper() + "_") for variable in composed["environment"])
+    assert all(variable.startswith((service.upper() + "_", "OTEL_")) for variable in composed["environment"])
+    assert composed["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"] is None, "not set, but handed on"
     assert f"@{service}_db/" in composed["environment"][f"{service.upper()}_DATABASE_URL"]
     assert composed["environment"][f"{service.upper()}_PRODUCTION"] is None, "not set, but handed on"
     assert composed["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}

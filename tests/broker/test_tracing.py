@@ -188,7 +188,16 @@ def ran(program: str, variables: dict[str, str]) -> subprocess.CompletedProcess[
     return subprocess.run(command, check=False, capture_output=True, text=True, env=variables)  # noqa: S603 - our own
 
 
-@pytest.mark.parametrize("variables", [{}, {"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_SDK_DISABLED": "true"}])
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "", "OTEL_TRACES_EXPORTER": ""},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_TRACES_EXPORTER": "none"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"},
+    ],
+    ids=["nothing", "empty", "none", "disabled"],
+)
 def test_without_tracing_the_sdk_is_not_even_imported(variables: dict[str, str]) -> None:
     """Off by default: a service that nobody asked for traces does not load OpenTelemetry's SDK."""
     program = "import sys, order_api.app, payment.app; print('opentelemetry.sdk' in sys.modules)"
