@@ -126,7 +126,7 @@ def _queues(described: Described, seen: Seen, *, everything: bool) -> Renderable
             _number(seen.value(metrics.QUEUE_PUBLISH_RATE, queue.name)),
             _number(seen.value(metrics.QUEUE_ACKNOWLEDGE_RATE, queue.name)),
             _number(consumers, bad=consumers == 0),
-            _seconds(seen.value(metrics.QUEUE_OLDEST_AGE, queue.name)),
+            _age(queue, seen),
             _number(seen.value(metrics.QUEUE_MESSAGES, dead_letter_queue(queue.name)), warns=True),
         )
     return table
@@ -148,7 +148,7 @@ def _tiers(described: Described, seen: Seen) -> RenderableType:
             f"for {_seconds(seconds_of_tier(tier))}",
             _number(seen.value(metrics.QUEUE_MESSAGES, tier.name)),
             _number(seen.value(metrics.QUEUE_PUBLISH_RATE, tier.name)),
-            _seconds(seen.value(metrics.QUEUE_OLDEST_AGE, tier.name)),
+            _age(tier, seen),
         )
     for queue in described.of_kind("unrouted"):
         messages = seen.value(metrics.QUEUE_MESSAGES, queue.name)
@@ -184,6 +184,12 @@ def _number(value: float | None, *, bad: bool = False, warns: bool = False) -> s
     if bad or (warns and value):
         return f"[{'red' if bad else 'yellow'}]{text}[/]"
     return text if value else f"[dim]{text}[/]"
+
+
+def _age(queue: Queue, seen: Seen) -> str:
+    """The oldest message's; at the first look at a queue that holds some it is not known yet."""
+    age = seen.value(metrics.QUEUE_OLDEST_AGE, queue.name)
+    return NOT_KNOWN if not age and seen.value(metrics.QUEUE_MESSAGES, queue.name) else _seconds(age)
 
 
 def _yes_no(value: float | None) -> str:
