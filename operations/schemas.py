@@ -20,21 +20,25 @@ _STRICT = ConfigDict(extra="forbid")
 MOST_IDS = 1_000
 
 
+def _strict(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+
+
 class Selection(BaseModel):
     """Which dead letters. All that is given must fit; by ids, those that were replayed before may be named, too."""
 
     model_config = _STRICT
 
-    ids: list[UUID] = Field(default=[], max_length=MOST_IDS)
-    queue: Text | None = None
-    service: Text | None = None
-    event: Text | None = None
-    order_id: UUID | None = None
-    message_id: Text | None = None
+    ids: list[UUID] = Field(default=[], max_length=MOST_IDS, description="These, one by one.")
+    queue: Text | None = Field(default=None, description="The work queue, or `orders.unrouted`.")
+    service: Text | None = Field(default=None, description="Whose queue it is.")
+    event: Text | None = Field(default=None, description="The event's name.")
+    order_id: UUID | None = Field(default=None, description="The order that it is about.")
+    message_id: Text | None = Field(default=None, description="As the message has it.")
     error: Text | None = Field(default=None, description="The error's class.")
     fingerprint: Text | None = Field(default=None, description="Of a group.")
-    failed_from: AwareDatetime | None = None
-    failed_before: AwareDatetime | None = None
+    failed_from: AwareDatetime | None = Field(default=None, description="Failed last at or after this moment.")
+    failed_before: AwareDatetime | None = Field(default=None, description="Failed last before this moment.")
     all: bool = Field(default=False, description="Every open dead letter: must be said when nothing else is.")
 
     @property
@@ -56,7 +60,7 @@ class Selection(BaseModel):
 class StartReplay(BaseModel):
     """What to replay, and how carefully."""
 
-    model_config = _STRICT
+    model_config = _strict({"selection": {"queue": "payment.order.created"}, "dry_run": True})
 
     selection: Selection
     dry_run: bool = Field(default=False, description="Only say what would be done.")
@@ -74,7 +78,7 @@ class StartReplay(BaseModel):
 class Discard(BaseModel):
     """Why a dead letter is given up."""
 
-    model_config = _STRICT
+    model_config = _strict({"reason": "the order was placed again by telephone"})
 
     reason: Reason
 
@@ -82,7 +86,7 @@ class Discard(BaseModel):
 class Edit(BaseModel):
     """What to change in a payload, and why."""
 
-    model_config = _STRICT
+    model_config = _strict({"changes": {"customer_id": "c-42"}, "reason": "the old system wrote no customer"})
 
     changes: dict[str, Any] = Field(min_length=1, description="A JSON merge patch (RFC 7396): null takes a field away.")
     reason: Reason

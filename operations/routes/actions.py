@@ -20,7 +20,7 @@ router = APIRouter(tags=["audit"])
 async def list_actions(
     _: Operator,
     office: TheOffice,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    limit: Annotated[int, Query(ge=1, le=500, description="So many at most.")] = 50,
     before: Annotated[int | None, Query(ge=1, description="Only what is older: the last position of a page.")] = None,
 ) -> list[ActionView]:
     """The newest first. The record is append-only."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Path, Query, status
 from pydantic import Field
 
 from operations import letters
@@ -23,12 +23,15 @@ from rest.strict_json import StrictJsonRoute
 router = APIRouter(tags=["dead letters"], route_class=StrictJsonRoute)
 
 
+DeadLetterId = Annotated[UUID, Path(description="The dead letter's id.")]
+
+
 class Search(Selection):
     """What can be searched for."""
 
-    state: list[State] = Field(default_factory=lambda: [State.OPEN], max_length=5)
-    limit: int = Field(default=50, ge=1, le=500)
-    cursor: str | None = Field(default=None, max_length=200)
+    state: list[State] = Field(default_factory=lambda: [State.OPEN], max_length=5, description="In any of these.")
+    limit: int = Field(default=50, ge=1, le=500, description="So many at most.")
+    cursor: str | None = Field(default=None, max_length=200, description="The `next` of the page before.")
 
     @property
     def conditions(self) -> Wanted:
@@ -67,7 +70,9 @@ async def group_dead_letters(_: Operator, office: TheOffice, search: Annotated[S
     summary="See what is wrong with one",
     responses=errors(404, 422, 503),
 )
-async def show_dead_letter(dead_letter_id: UUID, _: Operator, office: TheOffice, timelines: TheTimelines) -> LetterFile:
+async def show_dead_letter(
+    dead_letter_id: DeadLetterId, _: Operator, office: TheOffice, timelines: TheTimelines
+) -> LetterFile:
     """Payload against contract, every failure and replay, and the order's timeline beside it."""
     found = await office.read(lambda db: letters.file(db, dead_letter_id))
     if found is None:
@@ -84,7 +89,7 @@ async def show_dead_letter(dead_letter_id: UUID, _: Operator, office: TheOffice,
     summary="Give one up",
     responses=errors(400, 404, 408, 409, 413, 415, 422, 503),
 )
-async def discard_dead_letter(dead_letter_id: UUID, wish: Discard, caller: Operator, office: TheOffice) -> None:
+async def discard_dead_letter(dead_letter_id: DeadLetterId, wish: Discard, caller: Operator, office: TheOffice) -> None:
     """It is not sent again. The reason is kept in the audit."""
     try:
         await office.discard(dead_letter_id, wish.reason, caller.actor)
@@ -99,7 +104,7 @@ async def discard_dead_letter(dead_letter_id: UUID, wish: Discard, caller: Opera
     summary="Replay another version of one",
     responses=errors(400, 404, 408, 409, 413, 415, 422, 503),
 )
-async def edit_dead_letter(dead_letter_id: UUID, wish: Edit, caller: Operator, office: TheOffice) -> PlanView:
+async def edit_dead_letter(dead_letter_id: DeadLetterId, wish: Edit, caller: Operator, office: TheOffice) -> PlanView:
     """The changed payload must fit the contract. It is a new message that follows from the old one; both are kept."""
     try:
         run_id = await office.edit(dead_letter_id, wish.changes, wish.reason, caller.actor)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response, status
+from fastapi import APIRouter, Path, Query, Response, status
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,6 +19,8 @@ from rest.problems import Flaw, Kind, Problem
 from rest.strict_json import StrictJsonRoute
 
 router = APIRouter(tags=["replays"], route_class=StrictJsonRoute)
+
+ReplayId = Annotated[UUID, Path(description="The replay's id.")]
 
 
 @router.post(
@@ -51,7 +53,7 @@ async def start_replay(wish: StartReplay, caller: Operator, office: TheOffice, r
 
 @router.get("/replays", operation_id="listReplays", summary="See the replays", responses=errors(422, 503))
 async def list_replays(
-    _: Operator, office: TheOffice, limit: Annotated[int, Query(ge=1, le=200)] = 20
+    _: Operator, office: TheOffice, limit: Annotated[int, Query(ge=1, le=200, description="So many at most.")] = 20
 ) -> list[RunView]:
     """The newest first."""
 
@@ -65,7 +67,7 @@ async def list_replays(
 @router.get(
     "/replays/{replay_id}", operation_id="showReplay", summary="See how far one is", responses=errors(404, 422, 503)
 )
-async def show_replay(replay_id: UUID, _: Operator, office: TheOffice) -> RunView:
+async def show_replay(replay_id: ReplayId, _: Operator, office: TheOffice) -> RunView:
     """What was sent, and what came of it."""
     return await _shown(office, replay_id)
 
@@ -73,7 +75,7 @@ async def show_replay(replay_id: UUID, _: Operator, office: TheOffice) -> RunVie
 @router.post(
     "/replays/{replay_id}/pause", operation_id="pauseReplay", summary="Hold one", responses=errors(404, 409, 422, 503)
 )
-async def pause_replay(replay_id: UUID, caller: Operator, office: TheOffice) -> RunView:
+async def pause_replay(replay_id: ReplayId, caller: Operator, office: TheOffice) -> RunView:
     """It sends no more until it is resumed."""
     await _done(lambda: office.pause(replay_id, caller.actor))
     return await _shown(office, replay_id)
@@ -85,7 +87,7 @@ async def pause_replay(replay_id: UUID, caller: Operator, office: TheOffice) -> 
     summary="Let one go on",
     responses=errors(404, 409, 422, 503),
 )
-async def resume_replay(replay_id: UUID, caller: Operator, office: TheOffice) -> RunView:
+async def resume_replay(replay_id: ReplayId, caller: Operator, office: TheOffice) -> RunView:
     """Also one that stopped by itself: what has failed so far does not count any more."""
     await _done(lambda: office.resume(replay_id, caller.actor))
     return await _shown(office, replay_id)
@@ -94,7 +96,7 @@ async def resume_replay(replay_id: UUID, caller: Operator, office: TheOffice) ->
 @router.post(
     "/replays/{replay_id}/end", operation_id="endReplay", summary="End one", responses=errors(404, 409, 422, 503)
 )
-async def end_replay(replay_id: UUID, caller: Operator, office: TheOffice) -> RunView:
+async def end_replay(replay_id: ReplayId, caller: Operator, office: TheOffice) -> RunView:
     """What was not sent yet is open again."""
     await _done(lambda: office.end(replay_id, caller.actor))
     return await _shown(office, replay_id)
