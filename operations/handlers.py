@@ -33,5 +33,6 @@ async def record_receipt(event: ReplayHandled, db: AsyncSession) -> None:
     replay.outcome = truer(None if replay.outcome is None else Outcome(replay.outcome), told)
     replay.answered_at = replay.answered_at or datetime.now(UTC)
     letter = await db.get_one(DeadLetter, replay.dead_letter_id)
-    if replay.outcome == told and (letter.state == State.REPLAYING or told is Outcome.APPLIED):
+    decided = letter.state in {State.DISCARDED, State.EDITED}
+    if told is Outcome.APPLIED or (replay.outcome == told and not decided):
         letter.state, letter.closed_at = State.DONE, datetime.now(UTC)

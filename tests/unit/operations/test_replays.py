@@ -154,6 +154,18 @@ async def test_a_receipt_of_nothing_is_refused(room: Room) -> None:
         await room.receive(uuid4(), Effect.APPLIED)
 
 
+async def test_a_receipt_counts_for_an_ended_run_too(room: Room) -> None:
+    """One dead letter in two runs, of which one is ended: the other one's receipt closes it all the same."""
+    [letter] = await room.store(dead())
+    first = await room.replay(selection={"ids": [letter["id"]]})
+    await room.go_on(first)
+    second = await room.replay(selection={"ids": [letter["id"]]})
+    await room.ask("POST", f"/replays/{second}/end")
+    assert len((await room.ask("GET", "/dead-letters"))["dead_letters"]) == 1
+    await room.answer(Effect.NONE)
+    assert (await room.ask("GET", "/dead-letters"))["dead_letters"] == []
+
+
 async def test_pressing_twice_is_two_replays_of_one_message(room: Room) -> None:
     """One that was replayed before may be named again; by a filter it is not found any more."""
     [letter] = await room.store(dead())
