@@ -29,7 +29,7 @@ class AuditSettings(BaseSettings):
     lag: float = Field(default=60.0, ge=0)
     """How old an order or a message is when it is first read: older than any transaction, and than the services'
     clocks differ."""
-    most: int = Field(default=5_000, ge=500)
+    most: int = Field(default=5_000, ge=1_000)
     """Orders, and messages of each outbox, that one look reads at most."""
     retention_days: int = Field(default=7, ge=1)
     """The services' RETENTION_DAYS: what is older is in no outbox and no inbox."""

@@ -12,7 +12,7 @@ from messaging.database import Database, DatabaseUnavailable, is_unavailable
 from messaging.disclosure import in_a_line
 from operations.audit.evidence import Account, Case, Order, Payment, Reservation, Shipment, pieces
 
-PAGE = 500
+PAGE = 1_000
 """Rows that one statement asks for at most."""
 ORDER_API, PAYMENT, INVENTORY, SHIPPING = SERVICES = ("order_api", "payment", "inventory", "shipping")
 """Along the wave: whatever is read later has seen all that caused what was read earlier."""

@@ -35,7 +35,7 @@ _RECEIVED = text("""
 
 
 class WarehouseAudit:
-    """Reads inventory every `interval`, and again at the next look when something was wrong.
+    """Reads inventory every `interval`, and at the next look once more what only one reading has found.
 
     The reservations are added up by SQL, in slices of one snapshot: no index tells which of them are alive, and only
     what is read at one moment can be compared to the piece.
@@ -54,7 +54,7 @@ class WarehouseAudit:
 
     async def look(self, now: datetime) -> None:
         """Read it, if it is time."""
-        if self._next is not None and now < self._next and not self.suspicions.subjects:
+        if self._next is not None and now < self._next and not self.suspicions.unconfirmed:
             return
         async with snapshot(self._sources.databases[INVENTORY]) as ask:
             warehouse = await _read(ask)

@@ -392,7 +392,7 @@ async def test_what_one_reading_saw_alone_is_not_reported(shop: Shop, auditing: 
 async def test_what_comes_right_is_a_violation_no_longer(shop: Shop, auditing: MakeAudit) -> None:
     """A violation ends with the look that finds it gone: of an order, of stock, of a stray row, of a message."""
     done = shop.orders["done"]
-    audit = auditing(shop)
+    audit = auditing(shop, stock_interval=1e-6)
     broken = {
         "payment": f"INSERT INTO payments (order_id, state) VALUES ('{UNKNOWN}', 'voided')",
         "inventory": "UPDATE stock SET reserved = 2",
@@ -435,3 +435,12 @@ async def test_two_violations_of_a_kind_are_told_together(shop: Shop, auditing: 
     assert found.kind == Kind.AMOUNT_DIFFERS
     assert "payment has 1 EUR" in found.detail
     assert "the gateway has 2 EUR" in found.detail
+
+
+async def test_all_of_stock_is_added_up_no_more_often_than_it_should(shop: Shop, auditing: MakeAudit) -> None:
+    """A stock violation is confirmed at once; after that inventory is read at its interval again, found or not."""
+    await shop.run("inventory", "UPDATE stock SET reserved = 2")
+    audit = auditing(shop)
+    assert [each.kind for each in (await looked(audit)).violations] == [Kind.STOCK_RESERVED]
+    await shop.run("inventory", "UPDATE stock SET reserved = 0")
+    assert [each.kind for each in (await audit.look()).violations] == [Kind.STOCK_RESERVED]
