@@ -55,7 +55,7 @@ class Tracing:
         headers, raw = message.headers, message.raw_message
         before, links = _W3C.extract(carried(headers), Context()), None
         if REPLAY in headers:
-            before, links = Context(), [Link(trace.get_current_span(before).get_span_context())]
+            before, links = Context(), _links(before)
         attributes = {
             "messaging.system": "rabbitmq",
             "messaging.operation.name": "consume",
@@ -84,12 +84,9 @@ class Tracing:
         contexts = [_W3C.extract(carrier, Context()) for carrier in members if carrier]
         if not contexts:
             return _NOTHING  # a background task's: no order's business
-        alone = len(contexts) == 1
-        links = None if alone else [Link(trace.get_current_span(each).get_span_context()) for each in contexts]
+        before, links = (contexts[0], None) if len(members) == 1 else (Context(), _links(*contexts))
         size = {"orders.group.size": len(members)}
-        return self._tracer.start_as_current_span(
-            "commit group", contexts[0] if alone else Context(), SpanKind.INTERNAL, size, links, **_UNTOLD
-        )
+        return self._tracer.start_as_current_span("commit group", before, SpanKind.INTERNAL, size, links, **_UNTOLD)
 
     @contextmanager
     def publishing(
@@ -175,6 +172,11 @@ def trace_id(headers: Mapping[str, Any]) -> str | None:
         here = trace.get_current_span(_W3C.extract(carried(headers), Context()))
     found = here.get_span_context()
     return trace.format_trace_id(found.trace_id) if found.is_valid else None
+
+
+def _links(*contexts: Context) -> list[Link]:
+    found = (trace.get_current_span(each).get_span_context() for each in contexts)
+    return [Link(each) for each in found if each.is_valid]
 
 
 def _published(exchange: str, routing_key: str) -> dict[str, str]:
