@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from fastapi import FastAPI
-from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contracts import Event
 from messaging.asyncapi.reading import read_topology
 from messaging.collector import DeadLetter
+from messaging.commands import answer_of
 from messaging.service import Service
 from messaging.topology import RESTING
 from operations import custody, handlers, monitor
@@ -35,11 +34,7 @@ def build(settings: Settings) -> Service:
     service = Service("operations", no_port_of_its_own, preload=handlers.lock_dead_letters)
 
     async def store(letters: Sequence[DeadLetter]) -> None:
-        async def work(db: AsyncSession) -> Sequence[Event]:
-            await custody.store(db, letters)
-            return ()
-
-        await service.execute(work)
+        await answer_of(service.execute, lambda db: custody.store(db, letters))
 
     resting = [queue.name for queue in read_topology(settings.document).queues if queue.kind in RESTING]
     service.collect(resting, store)

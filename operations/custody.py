@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -27,9 +27,6 @@ from messaging.envelope import (
 from messaging.topology import UNROUTED, dead_letter_queue, event_of
 from operations.domain import Outcome, State, fingerprint, identity, truer
 from operations.models import DeadLetter, Failure, Replay
-
-Execute = Callable[[Callable[[AsyncSession], Awaitable[Sequence[Any]]]], Awaitable[None]]
-"""Runs work in a transaction; messaging.service.Service.execute is one."""
 
 NOBODY = "unrouted"
 """The service, as far as there is one, of an event that nobody is bound to."""

@@ -16,11 +16,11 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import EVENTS
+from messaging.commands import Execute, answer_of
 from messaging.database import Database
 from messaging.envelope import CAUSATION, CONTENT_TYPE, problems
 from messaging.topology import UNROUTED
 from operations import letters
-from operations.custody import Execute
 from operations.domain import Outcome, Pace, RunState, State, identity, steps
 from operations.letters import Wanted
 from operations.models import Action, DeadLetter, Replay, Run
@@ -90,7 +90,7 @@ class Office:
         async def work(db: AsyncSession) -> UUID:
             return await _start(db, wanted, asked, by, pace)
 
-        return await self._do(work)
+        return await answer_of(self._execute, work)
 
     async def pause(self, run_id: UUID, by: str) -> None:
         """Let a run send no more until it is resumed."""
@@ -115,7 +115,7 @@ class Office:
             letter.state, letter.closed_at = State.DISCARDED, datetime.now(UTC)
             _note(db, by, "discard", letter_id, {"reason": reason})
 
-        await self._do(work)
+        await answer_of(self._execute, work)
 
     async def edit(self, letter_id: UUID, changes: Mapping[str, Any], reason: str, by: str) -> UUID:
         """Make another version of a dead letter, as a new message that follows from it, and replay that.
@@ -137,7 +137,7 @@ class Office:
             _note(db, by, "edit", letter_id, {"reason": reason, "fields": sorted(changes), "new": str(new.id)})
             return await _start(db, Wanted(ids=[new.id]), {"edited": str(letter_id)}, by, Pace())
 
-        return await self._do(work)
+        return await answer_of(self._execute, work)
 
     async def _change(self, run_id: UUID, by: str, action: str, before: set[RunState], after: RunState) -> None:
         async def work(db: AsyncSession) -> None:
@@ -157,18 +157,7 @@ class Office:
                 await _open_again(db, run_id)
             _note(db, by, action, run_id, {})
 
-        await self._do(work)
-
-    async def _do(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        """In one transaction; it may run more than once, and the last time counts."""
-        made: list[T] = []
-
-        async def run(db: AsyncSession) -> Sequence[Any]:
-            made[:] = [await work(db)]
-            return ()
-
-        await self._execute(run)
-        return made[0]
+        await answer_of(self._execute, work)
 
 
 def edited(old: DeadLetter, changes: Mapping[str, Any]) -> DeadLetter:

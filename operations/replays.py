@@ -15,9 +15,10 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from messaging.collector import DeadLetter as Taken
+from messaging.commands import Execute, answer_of
 from messaging.database import Database
 from messaging.service import NotSent
-from operations.custody import Execute, restored
+from operations.custody import restored
 from operations.domain import Outcome, RunState, Tally, reach, too_many_failed, without_repeats
 from operations.models import DeadLetter, Replay, Run
 from operations.office import queue_of
@@ -70,19 +71,19 @@ class Replayer:
             values = {"lease": timedelta(seconds=self._settings.replay_lease), "held": list(self._held)}
             return set((await (await db.connection()).execute(_LEASE, values)).scalars())
 
-        self._held = await self._do(lease)
+        self._held = await answer_of(self._execute, lease)
         for run_id in sorted(self._held):
             await self._go_on(run_id)
 
     async def _go_on(self, run_id: UUID) -> None:
-        run, tally = await self._do(lambda db: self._look(db, run_id))
+        run, tally = await answer_of(self._execute, lambda db: self._look(db, run_id))
         if run is None:
             return
         due = await self._due(run)
         if due:
             await self._send(due)
         elif tally.waiting == 0 and tally.no_receipt == 0:
-            await self._do(lambda db: _next_step(db, run_id, run.step))
+            await answer_of(self._execute, lambda db: _next_step(db, run_id, run.step))
 
     async def _look(self, db: AsyncSession, run_id: UUID) -> tuple[Run | None, Tally]:
         """The run, if it may go on, and how far it is; one that may not is stopped here."""
@@ -125,7 +126,7 @@ class Replayer:
             now, due = due[:together], due[together:]
             confirmed = await asyncio.gather(*(self._send_one(replay, letter) for replay, letter in now))
             sent = [replay.id for (replay, _), ok in zip(now, confirmed, strict=True) if ok]
-            await self._do(lambda db, sent=sent: _mark(db, sent))
+            await answer_of(self._execute, lambda db, sent=sent: _mark(db, sent))
             if len(sent) < len(now):
                 return  # what the broker did not confirm has its turn again
 
@@ -136,16 +137,6 @@ class Replayer:
             log.warning("dead letter not sent", queue=letter.queue, replay=str(replay.id), reason=str(failure))
             return False
         return True
-
-    async def _do(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        made: list[T] = []
-
-        async def run(db: AsyncSession) -> Sequence[Any]:
-            made[:] = [await work(db)]
-            return ()
-
-        await self._execute(run)
-        return made[0]
 
 
 async def tally(db: AsyncSession, run: Run) -> Tally:

@@ -10,7 +10,7 @@ from sqlalchemy import delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from operations.custody import Execute
+from messaging.commands import Execute
 from operations.models import DeadLetter
 
 log = structlog.get_logger(__name__)

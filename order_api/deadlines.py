@@ -6,22 +6,19 @@ taken is `ready`, and is said again until its money is where it belongs.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contracts import Event
+from messaging.commands import Execute
 from messaging.outcome import Again
 from order_api import clock
 from order_api.domain import Patience
 from order_api.models import Order
 
 log = structlog.get_logger(__name__)
-
-Execute = Callable[[Callable[[AsyncSession], Awaitable[Sequence[Event | Again]]]], Awaitable[None]]
-"""Runs work in one transaction, commits it and publishes what it returns: `Service.execute`."""
 
 BATCH = 100
 """Orders that share a transaction at most."""

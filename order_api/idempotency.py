@@ -22,8 +22,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import Event
+from messaging.commands import Execute
 from messaging.database import Database
-from order_api.deadlines import Execute
 from order_api.models import Kept
 from rest.reading import reading
 

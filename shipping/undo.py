@@ -1,7 +1,7 @@
 """Local work: a parcel that the carrier booked for a cancelled order is cancelled there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
@@ -9,15 +9,13 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import CancelReason, Event
+from messaging.commands import Execute
 from messaging.database import Database
 from messaging.outcome import Retry, Wait
 from shipping.gateway import Carrier
 from shipping.models import Shipment
 
 log = structlog.get_logger(__name__)
-
-Execute = Callable[[Callable[[AsyncSession], Awaitable[Sequence[Event]]]], Awaitable[None]]
-"""Runs work in one transaction and commits it: `Service.execute`."""
 
 BATCH = 100
 """Parcels that are looked at in one round."""

@@ -1,7 +1,7 @@
 """What was found, kept: from its first sight until it is gone."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,14 +11,12 @@ from sqlalchemy import text
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from messaging.commands import Execute
 from messaging.database import Database
 from operations.audit.balance import Balance
 from operations.models import Violation
 
 log = structlog.get_logger(__name__)
-
-Execute = Callable[[Callable[[AsyncSession], Awaitable[Sequence[Any]]]], Awaitable[None]]
-"""Runs work in a transaction; messaging.service.Service.execute is one."""
 
 MOST_TOLD = 20
 """Subjects that one line of the log names."""
