@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from messaging.disclosure import in_a_line
+from messaging.disclosure import in_a_line, without_secrets
 from messaging.envelope import ATTEMPT, ERROR_CLASS, ERROR_REASON, FIRST_FAILURE, LAST_FAILURE, Envelope
 from messaging.outcome import Reject, Retry
 from messaging.topology import DEFAULT_TIERS, Delay
@@ -59,7 +59,7 @@ def failure_headers(envelope: Envelope, error: BaseException) -> dict[str, Any]:
 
 def reason_of(error: BaseException) -> str:
     """What went wrong in a sentence, and where it was raised, without the message's content."""
-    text = str(error) if isinstance(error, Retry | Reject) else f"{in_a_line(error)}{_place(error)}"
+    text = without_secrets(str(error)) if isinstance(error, Retry | Reject) else f"{in_a_line(error)}{_place(error)}"
     return text.replace("\x00", "")[:MAX_REASON]
 
 

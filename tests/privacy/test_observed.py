@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from devstack.servers import RabbitServer
 from messaging.disclosure import without_secrets
 from messaging.otlp import Discreet
+from messaging.outcome import Reject, Retry
 from messaging.retry import reason_of
 from messaging.service import Service
 from messaging.topology import REQUEUE
@@ -156,7 +157,8 @@ def test_an_error_on_a_span_is_left_its_class() -> None:
 def test_numbers_of_cards_are_masked(written_as: str) -> None:
     """However it is written, in a log line or the reason of a dead letter."""
     assert without_secrets(f"card {written_as}, please") == "card ***, please"
-    assert reason_of(ValueError(f"no such card: {written_as}")) == "no such card: ***"
+    for error in (ValueError, Retry, Reject):
+        assert reason_of(error(f"no such card: {written_as}")) == "no such card: ***"
 
 
 @pytest.mark.parametrize(

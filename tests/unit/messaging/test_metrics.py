@@ -13,6 +13,8 @@ from starlette.applications import Starlette
 
 import inventory.app
 import inventory.settings
+import operations.app
+import operations.settings
 import order_api.app
 import order_api.settings
 import payment.app
@@ -53,12 +55,13 @@ async def value(service: Service, name: str, **labels: str) -> float | None:
 
 
 def built() -> list[Service]:
-    """The four services, not started."""
+    """The services, not started."""
     return [
         order_api.app.build(order_api.settings.Settings()),
         payment.app.build(payment.settings.Settings()),
         inventory.app.build(inventory.settings.Settings()),
         shipping.app.build(shipping.settings.Settings()),
+        operations.app.build(operations.settings.Settings()),
     ]
 
 
