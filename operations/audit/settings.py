@@ -1,9 +1,14 @@
 """What the auditor can be told by its environment."""
 
 from datetime import timedelta
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from messaging.settings import KNOWN_PASSWORDS
 
 
 class AuditSettings(BaseSettings):
@@ -33,6 +38,20 @@ class AuditSettings(BaseSettings):
     """Orders, and messages of each outbox, that one look reads at most."""
     retention_days: int = Field(default=7, ge=1)
     """The services' RETENTION_DAYS: what is older is in no outbox and no inbox."""
+
+    production: bool = Field(default=False, validation_alias="OPERATIONS_PRODUCTION")
+    """Whether a start with a password that others know is refused."""
+
+    @model_validator(mode="after")
+    def _refuse_bad_urls(self) -> Self:
+        for name, url in self.databases.items():
+            try:
+                password = make_url(url.get_secret_value()).password
+            except ArgumentError:
+                raise ValueError(f"that of {name} is no URL like postgresql://user:password@host:5432/name") from None
+            if self.production and (not password or password in KNOWN_PASSWORDS):
+                raise ValueError(f"not in production: {name} with no password, or one that everybody knows")
+        return self
 
     @property
     def patience(self) -> timedelta:

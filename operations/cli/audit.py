@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -48,9 +48,14 @@ def audit(
     Needed are order_api, payment, inventory and shipping; a role that may only read is enough. With operations=URL,
     messages that are neither applied nor parked are found, too.
     """
-    settings = AuditSettings(grace=grace, lag=0).model_copy(update={"databases": _databases(database or ())})
+    given = _databases(database or ())
     try:
+        settings = AuditSettings.model_validate({"databases": given, "grace": grace, "lag": 0})
         balance = asyncio.run(_balance(settings, quiet=as_json))
+    except ValidationError as wrong:
+        told = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in wrong.errors(include_input=False))
+        errors.print(f"The databases: {told}", style="red", markup=False)
+        raise typer.Exit(2) from None
     except ValueError as few:
         errors.print(f"{few}: --database SERVICE=URL", style="red", markup=False)
         raise typer.Exit(2) from None

@@ -20,6 +20,7 @@ from operations.audit.auditor import Auditor, gauge_in
 from operations.audit.balance import Audit
 from operations.audit.kinds import Kind
 from operations.audit.register import Register
+from operations.audit.settings import AuditSettings
 from operations.audit.sources import PAGE
 from operations.models import Violation
 from operations.settings import Settings
@@ -195,3 +196,16 @@ async def test_some_databases_are_not_enough(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("OPERATIONS_AUDIT_DATABASES__PAYMENT", "postgresql://reader@127.0.0.1:1/payment")
     with pytest.raises(ValueError, match="needs the databases of order_api, inventory, shipping, too"):
         create_api(build(Settings()), Settings())
+
+
+@pytest.mark.parametrize("password", ["", ":orders"])
+def test_a_password_that_everybody_knows_is_refused_in_production(
+    monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    """In production the reader's password is a secret, too; the error repeats none of it."""
+    monkeypatch.setenv("OPERATIONS_AUDIT_DATABASES__PAYMENT", f"postgresql://orders_reader{password}@db/payment")
+    assert "payment" in AuditSettings().databases
+    monkeypatch.setenv("OPERATIONS_PRODUCTION", "true")
+    with pytest.raises(ValueError, match="not in production: payment with no password") as refused:
+        AuditSettings()
+    assert "orders_reader" not in str(refused.value)

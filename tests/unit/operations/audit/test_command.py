@@ -2,14 +2,20 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from devstack.endpoints import Endpoints
 from operations.__main__ import app
 from operations.audit.kinds import Kind
 from operations.cli import audit as command
+from tests.docs.markdown import ROOT
 from tests.unit.operations.audit.shop import YOUNG, Shop, event_id
 
 pytestmark = pytest.mark.database
@@ -104,6 +110,14 @@ def test_a_database_that_is_missing_is_asked_for() -> None:
     assert "--database SERVICE=URL" in done.stderr
 
 
+def test_what_is_no_url_is_refused() -> None:
+    """What cannot be an address is an error that shows how one looks, and does not repeat it: it may be a secret."""
+    done = CliRunner().invoke(app, ["audit", "--database", "payment=s3cret"])
+    assert done.exit_code == 2
+    assert "that of payment is no URL like postgresql://" in done.stderr
+    assert "s3cret" not in done.output
+
+
 @pytest.mark.parametrize("given", ["postgresql://x", "paymnt=postgresql://x"])
 def test_a_database_of_no_service_is_refused(given: str) -> None:
     """What names no service is refused, with the names that there are."""
@@ -118,3 +132,33 @@ async def test_the_environment_names_databases(shop: Shop, monkeypatch: pytest.M
         monkeypatch.setenv(f"OPERATIONS_AUDIT_DATABASES__{service.upper()}", url)
     done = await asyncio.to_thread(CliRunner().invoke, app, ["audit"])
     assert done.exit_code == 0, done.output
+
+
+def run_audit(folder: Path) -> subprocess.CompletedProcess[str]:
+    """`./run audit` of the stack whose state is in that folder."""
+    environment = {**os.environ, "ORDERS_STATE_FOLDER": str(folder)}
+    command = [sys.executable, "-m", "devstack", "audit", "--json"]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+async def test_the_stack_that_is_up_is_audited(
+    shop: Shop, clone_database: Callable[[str], Awaitable[str]], tmp_path: Path
+) -> None:
+    """`./run audit` finds the databases of the stack that is up, the control room's among them."""
+    databases = {**shop.urls, "operations": await clone_database("operations")}
+    Endpoints("", "", "", None, databases, {}, {}).write(tmp_path / "endpoints.json")
+    done = await asyncio.to_thread(run_audit, tmp_path)
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["orders"] == {"cancelled": 1, "ready": 1, "rejected": 1}
+    await shop.run("payment", "DELETE FROM inbox")
+    found = await asyncio.to_thread(run_audit, tmp_path)
+    assert found.returncode == 1
+    assert {each["kind"] for each in json.loads(found.stdout)["violations"]} == {Kind.MESSAGE_MISSING}
+
+
+def test_without_a_stack_the_way_out_is_said(tmp_path: Path) -> None:
+    """With nothing up, `./run audit` says how to start it."""
+    done = run_audit(tmp_path)
+    assert done.returncode == 1
+    assert "./run up" in done.stderr
