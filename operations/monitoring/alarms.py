@@ -198,4 +198,5 @@ def _of_objectives() -> Iterator[Alarm]:
 
 
 def _unreadable(source: str) -> Alarm:
-    return Alarm(SOURCE_UNREADABLE, metrics.SOURCE_UNREADABLE, any_at_all("it is read, or it is not"), source)
+    bound = any_at_all("it is read, or it is not")
+    return Alarm(SOURCE_UNREADABLE, metrics.SOURCE_UNREADABLE, bound, source, silence_is_bad=True)

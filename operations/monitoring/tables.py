@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -36,40 +36,18 @@ _SETTLED = text(
     WHERE created_at > now() - CAST(:window AS interval) AND next_deadline IS NULL GROUP BY state
     """
 )
-_RECENT = """
+_RECENT = text(
+    """
     WITH recent AS (
         SELECT order_id, created_at FROM orders WHERE created_at > now() - CAST(:window AS interval)
         ORDER BY created_at DESC LIMIT :most)
-"""
-_TWO_DIGITS = "round({0}, 1 - floor(log({0}))::int)"
-"""A number to two significant digits: a distribution of few values, each within 5 % of what was measured."""
-_END_TO_END = text(
-    f"""
-    {_RECENT}, ended AS (
-        SELECT created_at, min(recorded_at) AS final_at
-        FROM recent LEFT JOIN facts ON facts.order_id = recent.order_id AND status_after = ANY (:final)
-        GROUP BY recent.order_id, created_at),
-    measured AS (
-        SELECT CASE WHEN final_at IS NOT NULL THEN greatest(extract(epoch FROM final_at - created_at), 0.001) END
-            AS seconds,
-            created_at < now() - CAST(:within AS interval) AS judged FROM ended)
-    SELECT {_TWO_DIGITS.format("seconds")}, judged, coalesce(seconds <= extract(epoch FROM CAST(:within AS interval)),
-        false), count(*)
-    FROM measured GROUP BY 1, 2, 3
-    """  # noqa: S608 - constants only
+    SELECT CAST(extract(epoch FROM now() - created_at) AS float8),
+        CAST(extract(epoch FROM min(recorded_at) FILTER (WHERE status_after = ANY (:final)) - created_at) AS float8),
+        array_agg(name), array_agg(CAST(extract(epoch FROM occurred_at) AS float8))
+    FROM recent JOIN facts USING (order_id) GROUP BY order_id, created_at
+    """
 )
-_STEPS = text(
-    f"""
-    {_RECENT}, steps AS (
-        SELECT effect.name, greatest(extract(epoch FROM effect.occurred_at - max(cause.occurred_at)), 0.001) AS seconds
-        FROM recent JOIN facts AS effect USING (order_id) JOIN facts AS cause USING (order_id)
-        JOIN unnest(CAST(:causes AS text[]), CAST(:effects AS text[])) AS follows (cause, effect)
-            ON follows.cause = cause.name AND follows.effect = effect.name
-        WHERE cause.occurred_at <= effect.occurred_at
-        GROUP BY order_id, effect.name, effect.occurred_at)
-    SELECT name, {_TWO_DIGITS.format("seconds")}, count(*) FROM steps GROUP BY 1, 2
-    """  # noqa: S608 - constants only
-)
+"""For each order: its age, how long it took until it was final, and when which of its events happened."""
 
 
 async def ask(database: Database, statement: TextClause, **given: Any) -> Sequence[Any]:
@@ -104,13 +82,14 @@ class Orders:
 
     def __init__(self, database: Database, causes: Iterable[tuple[str, str]]) -> None:
         self._database = database
-        causes = sorted(causes)
-        self._causes = [cause for cause, _ in causes]
-        self._effects = [effect for _, effect in causes]
+        self._causes: defaultdict[str, list[str]] = defaultdict(list)
+        for cause, effect in causes:
+            self._causes[effect].append(cause)
 
     async def read(self) -> Sequence[Sample]:
         """Count and measure."""
-        return [*await self._by_status(), *await self._to_the_end(), *await self._steps()]
+        recent = await ask(self._database, _RECENT, window=_WINDOW, most=MOST_ORDERS, final=list(FINAL))
+        return [*await self._by_status(), *_to_the_end(recent), *self._steps(recent)]
 
     async def _by_status(self) -> list[Sample]:
         unsettled = await ask(self._database, _UNSETTLED)
@@ -126,32 +105,27 @@ class Orders:
             sample(metrics.ORDERS_OLDEST_OPEN, oldest),
         ]
 
-    async def _to_the_end(self) -> list[Sample]:
-        rows = await ask(
-            self._database,
-            _END_TO_END,
-            window=_WINDOW,
-            most=MOST_ORDERS,
-            final=list(FINAL),
-            within=timedelta(seconds=FINAL_WITHIN),
-        )
-        observed: Counter[float] = Counter()
-        judged = in_time = 0
-        for seconds, old_enough, was_in_time, count in rows:
-            judged += count * old_enough
-            in_time += count * (old_enough and was_in_time)
-            if seconds is not None:
-                observed[float(seconds)] += count
-        return [
-            *([Sample(metrics.END_TO_END_LATENCY, observed)] if observed else ()),
-            *([sample(metrics.ORDERS_ON_TIME, 100 * in_time / judged)] if judged else ()),
-        ]
-
-    async def _steps(self) -> list[Sample]:
-        rows = await ask(
-            self._database, _STEPS, window=_WINDOW, most=MOST_ORDERS, causes=self._causes, effects=self._effects
-        )
+    def _steps(self, recent: Sequence[Any]) -> Iterator[Sample]:
         observed: defaultdict[str, Counter[float]] = defaultdict(Counter)
-        for name, seconds, count in rows:
-            observed[name][float(seconds)] += count
-        return [Sample(metrics.STEP_LATENCY, values, name) for name, values in sorted(observed.items())]
+        for _, _, names, moments in recent:
+            happened = dict(zip(names, moments, strict=True))
+            for name, at in happened.items():
+                causes = [happened[cause] for cause in self._causes.get(name, ()) if happened.get(cause, at) < at]
+                if causes:
+                    observed[name][_rounded(at - max(causes))] += 1
+        return (Sample(metrics.STEP_LATENCY, values, name) for name, values in sorted(observed.items()))
+
+
+def _to_the_end(recent: Sequence[Any]) -> Iterator[Sample]:
+    observed = Counter(_rounded(took) for _, took, *_ in recent if took is not None)
+    judged = [took for age, took, *_ in recent if age > FINAL_WITHIN]
+    in_time = sum(took is not None and took <= FINAL_WITHIN for took in judged)
+    if observed:
+        yield Sample(metrics.END_TO_END_LATENCY, observed)
+    if judged:
+        yield sample(metrics.ORDERS_ON_TIME, 100 * in_time / len(judged))
+
+
+def _rounded(seconds: float) -> float:
+    """To two significant digits: a distribution of few values, each within 5 % of what was measured."""
+    return float(f"{max(seconds, 0.001):.2g}")

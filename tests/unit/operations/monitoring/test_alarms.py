@@ -134,7 +134,7 @@ def test_prometheus_rules_are_silent_when_all_is_well() -> None:
     exposition.take(Snapshot(datetime.now(UTC), tuple(healthy(SYSTEM))))
     assert [rule["alert"] for rule in RULES if firing(rule["expr"], series_of(exposition))] == []
     silent = {rule["alert"] for rule in RULES if firing(rule["expr"], [])}
-    assert silent == {"QueueWithoutConsumers", "ServiceDown", "MonitoringSilent"}
+    assert silent == {"QueueWithoutConsumers", "ServiceDown", "MonitoringSilent", "SourceUnreadable"}
 
 
 def test_the_template_asks_for_metrics_that_exist() -> None:
