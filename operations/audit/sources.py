@@ -78,7 +78,7 @@ class Sources:
     def __init__(self, databases: Mapping[str, Database]) -> None:
         """Four are needed. Of any other, only the messages are read."""
         if missing := [service for service in SERVICES if service not in databases]:
-            raise ValueError(f"the audit needs the databases of {', '.join(missing)}, too")
+            raise ValueError(f"the audit needs the databases of {', '.join(missing)}")
         self.databases = databases
         self._readable: dict[str, bool] = {}
 
