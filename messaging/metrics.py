@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
@@ -50,6 +51,21 @@ class Outcome(StrEnum):
     """It failed for good, and is in its dead-letter queue."""
     RETURNED = "returned"
     """Given back to its queue, since the database was away too long. No attempt was counted."""
+
+
+class Answer(StrEnum):
+    """How a request ended."""
+
+    GIVEN = "given"
+    REFUSED = "refused"
+    """The client's mistake, or too much of it: 4xx."""
+    FAILED = "failed"
+    """Ours: 5xx."""
+
+    @classmethod
+    def of(cls, status: int) -> Answer:
+        """What an HTTP status means."""
+        return cls.GIVEN if status < 400 else cls.REFUSED if status < 500 else cls.FAILED  # noqa: PLR2004 - HTTP's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +144,13 @@ class Metrics:
         if found is None:
             found = self._events[name] = OfEvent(self._published.labels(name), self._unconfirmed.labels(name))
         return found
+
+    @cached_property
+    def requests(self) -> Mapping[Answer, Histogram]:
+        """The series of REST requests, made when they are asked for first."""
+        what = "Seconds until a request's answer begins, by how it ends"
+        made = Histogram("orders_request_seconds", what, ["outcome"], buckets=DURATIONS, registry=self.registry)
+        return {answer: made.labels(answer) for answer in Answer}
 
     async def watch(self, database_is_away: Callable[[], bool]) -> None:
         """Measure absences, for ever."""

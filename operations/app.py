@@ -24,6 +24,7 @@ from operations.timeline import Timelines
 from rest import problems
 from rest.authentication import Authentication
 from rest.keys import KeyRing
+from rest.measured import Measured
 from rest.openapi import RestApi
 from rest.request_limits import RequestLimits
 
@@ -67,6 +68,7 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
     api.state.timelines = Timelines(settings.order_api_url, settings.order_api_key.get_secret_value())
     api.add_middleware(RequestLimits, body=settings.body_limit)
     api.add_middleware(Authentication, keys=keys, open_paths=OPEN_PATHS, rate=settings.rate_limit)
+    api.add_middleware(Measured, series=service.metrics.requests)
     problems.install(api)
     for router in ROUTERS:
         api.include_router(router)

@@ -18,6 +18,7 @@ from order_api.shop import Shop
 from rest import problems
 from rest.authentication import Authentication
 from rest.keys import KeyRing
+from rest.measured import Measured
 from rest.openapi import RestApi
 from rest.request_limits import RequestLimits
 from rest.stopping import ending_well
@@ -64,6 +65,7 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
     api.state.heartbeat = settings.heartbeat
     api.add_middleware(RequestLimits, body=settings.body_limit)
     api.add_middleware(Authentication, keys=keys, open_paths=settings.open_paths, rate=settings.rate_limit)
+    api.add_middleware(Measured, series=service.metrics.requests)
     problems.install(api)
     misuse.install(api)
     for router in ROUTERS:

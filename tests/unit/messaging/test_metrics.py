@@ -79,7 +79,7 @@ async def test_the_page_lists_every_metric() -> None:
     """The how-to has a row for each metric of ours, by the name that a query uses, and no other."""
     families = {
         f"{family.name}_total" if family.type == "counter" else family.name
-        for family in built()[1].metrics.registry.collect()
+        for family in order_api.app.service.metrics.registry.collect()
         if family.name.startswith("orders_")
     }
     absent = {"orders_outbox_unsent", "orders_outbox_oldest_seconds", "orders_suspects"}  # without a database
