@@ -6,16 +6,17 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from operations import diagnosis
 from operations.domain import Outcome, Pace, RunState, State, Tally, steps
 from operations.letters import File, Group, Wanted
 from operations.models import Action, DeadLetter, Run
 from operations.office import Plan
+from rest.fields import NO_CONTROL_CHARACTERS, Moment
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Reason = Annotated[str, StringConstraints(min_length=3, max_length=1_000)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO_CONTROL_CHARACTERS)]
+Reason = Annotated[str, StringConstraints(min_length=3, max_length=1_000, pattern=NO_CONTROL_CHARACTERS)]
 _STRICT = ConfigDict(extra="forbid")
 MOST_IDS = 1_000
 
@@ -37,8 +38,8 @@ class Selection(BaseModel):
     message_id: Text | None = Field(default=None, description="As the message has it.")
     error: Text | None = Field(default=None, description="The error's class.")
     fingerprint: Text | None = Field(default=None, description="Of a group.")
-    failed_from: AwareDatetime | None = Field(default=None, description="Failed last at or after this moment.")
-    failed_before: AwareDatetime | None = Field(default=None, description="Failed last before this moment.")
+    failed_from: Moment | None = Field(default=None, description="Failed last at or after this moment.")
+    failed_before: Moment | None = Field(default=None, description="Failed last before this moment.")
     all: bool = Field(default=False, description="Every open dead letter: must be said when nothing else is.")
 
     @property
@@ -55,6 +56,23 @@ class Selection(BaseModel):
     def wanted(self) -> Wanted:
         """As the database is asked."""
         return Wanted(**self.model_dump(exclude={"all"}))
+
+
+class RunQuery(BaseModel):
+    """Which replays to list."""
+
+    model_config = _STRICT
+
+    limit: int = Field(default=20, ge=1, le=200, description="So many at most.")
+
+
+class ActionQuery(BaseModel):
+    """Which actions to list."""
+
+    model_config = _STRICT
+
+    limit: int = Field(default=50, ge=1, le=500, description="So many at most.")
+    before: int | None = Field(default=None, ge=1, description="Only what is older: the last position of a page.")
 
 
 class StartReplay(BaseModel):

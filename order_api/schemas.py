@@ -1,12 +1,11 @@
 """What goes in and out over HTTP. Separate from the events: the two change for different reasons."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import Address, OrderCreated
 from contracts.personal import PERSONAL, Discreet
@@ -14,9 +13,7 @@ from contracts.values import CurrencyCode, MinorUnits, Quantity, Sku
 from order_api.domain import MAX_LINES, MAX_QUANTITY, Status
 from order_api.listing import Page
 from order_api.models import Fact, Order, Product
-
-NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f]*$"
-"""PostgreSQL stores no NUL, and no name or address has the others."""
+from rest.fields import NO_CONTROL_CHARACTERS, Moment
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=NO_CONTROL_CHARACTERS)]
 AddressText = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_CONTROL_CHARACTERS)]
@@ -156,20 +153,6 @@ class OrderView(Discreet):
             created_at=order.created_at,
             updated_at=order.updated_at,
         )
-
-
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-
-
-def _in_rfc_3339(value: object) -> object:
-    """Pydantic reads numbers and shorter texts as moments, too, which nobody who sends them means."""
-    if isinstance(value, str) and _RFC_3339.fullmatch(value):
-        return value
-    msg = "RFC 3339, with a time zone"
-    raise ValueError(msg)
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_in_rfc_3339)]
 
 
 class OrderQuery(BaseModel):

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from operations.models import Action
 from operations.routes.access import TheOffice
-from operations.schemas import ActionView
+from operations.schemas import ActionQuery, ActionView
 from rest.access import Operator
 from rest.openapi import errors
 
@@ -17,16 +17,13 @@ router = APIRouter(tags=["audit"])
 
 
 @router.get("/actions", operation_id="listActions", summary="See what operators did", responses=errors(422, 503))
-async def list_actions(
-    _: Operator,
-    office: TheOffice,
-    limit: Annotated[int, Query(ge=1, le=500, description="So many at most.")] = 50,
-    before: Annotated[int | None, Query(ge=1, description="Only what is older: the last position of a page.")] = None,
-) -> list[ActionView]:
+async def list_actions(_: Operator, office: TheOffice, query: Annotated[ActionQuery, Query()]) -> list[ActionView]:
     """The newest first. The record is append-only."""
 
     async def read(db: AsyncSession) -> Sequence[Action]:
-        statement = select(Action).order_by(col(Action.position).desc()).limit(limit)
-        return (await db.exec(statement if before is None else statement.where(col(Action.position) < before))).all()
+        statement = select(Action).order_by(col(Action.position).desc()).limit(query.limit)
+        if query.before is not None:
+            statement = statement.where(col(Action.position) < query.before)
+        return (await db.exec(statement)).all()
 
     return ActionView.all_of(await office.read(read))

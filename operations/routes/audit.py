@@ -23,6 +23,15 @@ router = APIRouter(tags=["audit"])
 _SHAPE = ConfigDict(from_attributes=True)
 
 
+class AuditQuery(BaseModel):
+    """Which violations to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=100, ge=1, le=1_000, description="Violations at most.")
+    cleared: bool = Field(default=False, description="Those that are over, too, the newest first.")
+
+
 class MoneyView(BaseModel):
     """Sums of one currency, in its minor units."""
 
@@ -109,14 +118,13 @@ async def show_audit(
     _: Operator,
     office: TheOffice,
     auditor: Annotated[Auditor, Depends(_auditor)],
-    limit: Annotated[int, Query(ge=1, le=1_000, description="Violations at most.")] = 100,
-    cleared: Annotated[bool, Query(description="Those that are over, too, the newest first.")] = False,  # noqa: FBT002
+    query: Annotated[AuditQuery, Query()],
 ) -> AuditView:
     """The balance is this process's; the violations are what any process has found."""
 
     async def read(db: AsyncSession) -> Sequence[Violation]:
-        statement = select(Violation).limit(limit)
-        if cleared:
+        statement = select(Violation).limit(query.limit)
+        if query.cleared:
             return (await db.exec(statement.order_by(col(Violation.first_seen).desc()))).all()
         is_open = col(Violation.cleared_at).is_(None)
         return (await db.exec(statement.where(is_open).order_by(col(Violation.first_seen)))).all()

@@ -12,7 +12,7 @@ from operations.models import Run
 from operations.office import Refused
 from operations.replays import tally
 from operations.routes.access import TheOffice, refusal
-from operations.schemas import PlanView, RunView, StartReplay
+from operations.schemas import PlanView, RunQuery, RunView, StartReplay
 from rest.access import Operator
 from rest.openapi import errors
 from rest.problems import Flaw, Kind, Problem
@@ -52,13 +52,11 @@ async def start_replay(wish: StartReplay, caller: Operator, office: TheOffice, r
 
 
 @router.get("/replays", operation_id="listReplays", summary="See the replays", responses=errors(422, 503))
-async def list_replays(
-    _: Operator, office: TheOffice, limit: Annotated[int, Query(ge=1, le=200, description="So many at most.")] = 20
-) -> list[RunView]:
+async def list_replays(_: Operator, office: TheOffice, query: Annotated[RunQuery, Query()]) -> list[RunView]:
     """The newest first."""
 
     async def read(db: AsyncSession) -> list[RunView]:
-        found = (await db.exec(select(Run).order_by(col(Run.id).desc()).limit(limit))).all()
+        found = (await db.exec(select(Run).order_by(col(Run.id).desc()).limit(query.limit))).all()
         return [RunView.of(each, await tally(db, each)) for each in found]
 
     return await office.read(read)

@@ -1,4 +1,4 @@
-"""The REST API's description: valid, and complete enough to generate a client from."""
+"""The REST APIs' descriptions: valid, and complete enough to generate a client from."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,10 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from operations.app import api as control_room
 from order_api.app import api
 from rest.problems import MEDIA_TYPE
 
@@ -57,9 +59,10 @@ def _example(document: Json, schema: Json) -> object:
     return document["components"]["schemas"][name].get("examples")
 
 
-def test_the_description_is_complete() -> None:
+@pytest.mark.parametrize("described", [api, control_room], ids=["order_api", "control room"])
+def test_the_description_is_complete(described: FastAPI) -> None:
     """Valid OpenAPI 3.1; ids, summaries, tags, parameters, bodies and errors are all there."""
-    assert complaints(api.openapi()) == []
+    assert complaints(described.openapi()) == []
 
 
 PLACE = ("paths", "/orders", "post")
