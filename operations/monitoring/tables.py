@@ -110,9 +110,10 @@ class Orders:
         for _, _, names, moments in recent:
             happened = dict(zip(names, moments, strict=True))
             for name, at in happened.items():
-                causes = [happened[cause] for cause in self._causes.get(name, ()) if happened.get(cause, at) < at]
-                if causes:
-                    observed[name][_rounded(at - max(causes))] += 1
+                causes = (happened[cause] for cause in self._causes.get(name, ()) if cause in happened)
+                caused = max((moment for moment in causes if moment <= at), default=None)
+                if caused is not None:
+                    observed[name][_rounded(at - caused)] += 1
         return (Sample(metrics.STEP_LATENCY, values, name) for name, values in sorted(observed.items()))
 
 
