@@ -120,15 +120,11 @@ class Messages:
 
     async def _look_again(self, service: str, ids: Sequence[UUID], now: datetime) -> None:
         rows = {row["id"]: row for row in await self._sources.ask(service, _THESE, ids=list(ids))}
-        again: list[_Kept] = []
-        for id_ in ids:
-            kept = self._kept.pop(id_)
-            if id_ in rows:
-                kept.row = rows[id_]
-                again.append(kept)
-            else:  # pruned: nothing can be said of it any more
-                self._judge(kept, [])
-        await self._settle(again, now)
+        for id_ in set(ids) - rows.keys():  # pruned: nothing can be said of it any more
+            self._judge(self._kept.pop(id_), [])
+        for id_, row in rows.items():
+            self._kept[id_].row = row
+        await self._settle([self._kept[id_] for id_ in rows], now)
 
     async def _read_on(self, service: str, now: datetime) -> bool:
         """Read the next messages; return whether these were the last."""
@@ -150,6 +146,7 @@ class Messages:
         open_ = {delivery for message in messages for delivery in _deliveries(message)} - applied
         parked = await self._parked(open_) if self._parked is not None and open_ else set[Delivery]()
         for message in messages:
+            self._kept.pop(message.row["id"], None)
             for queue, event_id in _deliveries(message):
                 tally, delivery = self._done[queue], Delivery(queue, event_id)
                 if delivery in applied or delivery in parked:

@@ -120,7 +120,11 @@ class Orders:
     async def look(self, now: datetime) -> None:
         """Read what is due and what is new."""
         for ids in _pages([order_id for order_id, kept in self._by_due() if kept.due <= now][: self._most]):
-            await self._judge(await self._sources.these_orders(ids), now)
+            orders = await self._sources.these_orders(ids)
+            await self._judge(orders, now)
+            for gone in set(ids) - {row["order_id"] for row in orders}:
+                del self._kept[gone]  # what others have of it is without an order now
+                self.suspicions.judge(str(gone), [])
         for _ in range(0, self._most, PAGE):
             orders = await self._sources.newer_orders(*self._after, self._lag)
             await self._judge(orders, now)

@@ -1,6 +1,7 @@
 """How the auditor reads: a page at a time, what is settled once, and nothing that it is not allowed."""
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import timedelta
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from typing_extensions import override
 from messaging.asyncapi.reading import read_topology
 from messaging.database import Database, DatabaseUnavailable
 from operations.audit.balance import Audit
+from operations.audit.kinds import Kind
 from operations.audit.messages import Delivery
 from operations.audit.settings import AuditSettings
 from operations.audit.sources import PAGE, SERVICES, Row, Sources
@@ -138,6 +140,57 @@ async def test_a_parked_message_is_not_missing(shop: Shop, auditing: MakeAudit) 
     assert balance.violations == []
     tally = balance.messages[wanted.queue]
     assert (tally.published, tally.applied, tally.parked, tally.missing) == (3, 2, 1, 0)
+
+
+async def test_a_dead_letter_office_that_is_away_loses_nothing(shop: Shop, auditing: MakeAudit) -> None:
+    """A look that fails half-way is taken up by the next: what was open then is open still."""
+    away = False
+
+    async def parked(_: Collection[Delivery]) -> set[Delivery]:
+        if away:
+            raise DatabaseUnavailable
+        return set()
+
+    await shop.run("payment", "DELETE FROM inbox")
+    audit = auditing(shop, parked=parked)
+    await audit.look()
+    away = True
+    with pytest.raises(DatabaseUnavailable):
+        await audit.look()
+    away = False
+    balance = await audit.look()
+    tally = balance.messages["payment.order.created"]
+    assert (tally.published, tally.missing) == (3, 3)
+    assert {each.kind for each in balance.violations} == {Kind.MESSAGE_MISSING}
+
+
+async def test_what_was_pruned_meanwhile_is_let_go(shop: Shop, auditing: MakeAudit) -> None:
+    """Of a message that its producer has forgotten nothing can be said any more."""
+    await shop.run("payment", "DELETE FROM inbox")
+    audit = auditing(shop)
+    await audit.look()
+    assert len((await audit.look()).violations) > 0
+    await shop.run("order_api", "DELETE FROM outbox")
+    await shop.run("inventory", "DELETE FROM outbox")
+    await shop.run("shipping", "DELETE FROM outbox")
+    assert (await audit.look()).violations == []
+
+
+async def test_an_order_that_is_gone_leaves_what_others_have_of_it(shop: Shop, auditing: MakeAudit) -> None:
+    """An open order whose row vanishes is no order any more: its payment is one without an order."""
+    order_id = await shop.order("authorized")
+    audit = auditing(shop, round_interval=1e-6)
+    await audit.look()
+    assert Kind.ORDER_OVERDUE in {each.kind for each in (await audit.look()).violations}
+    await shop.run("order_api", "ALTER TABLE facts DISABLE TRIGGER facts_are_final")
+    await shop.run("order_api", "DELETE FROM facts WHERE order_id = $1", order_id)
+    await shop.run("order_api", "DELETE FROM orders WHERE order_id = $1", order_id)
+    await audit.look()
+    balance = await audit.look()
+    assert "authorized" not in balance.orders
+    assert {(each.kind, each.subject) for each in balance.violations} == {
+        (Kind.WITHOUT_ORDER, f"{order_id} in {table}") for table in ("payments", "gateway_accounts")
+    }
 
 
 async def test_without_a_dead_letter_office_nothing_is_called_missing(shop: Shop, auditing: MakeAudit) -> None:
