@@ -13,7 +13,7 @@ from messaging.topology import Queue, dead_letter_queue
 from operations.monitoring import metrics
 from operations.monitoring.alarms import Alarm, alarms_of
 from operations.monitoring.collector import Snapshot
-from operations.monitoring.described import Described, seconds_of_tier
+from operations.monitoring.described import NOBODY, Described, seconds_of_tier
 from operations.monitoring.metrics import PERCENTILES, Metric, Sample
 from operations.monitoring.objectives import FINAL_WITHIN
 
@@ -152,7 +152,9 @@ def _tiers(described: Described, seen: Seen) -> RenderableType:
         )
     for queue in described.of_kind("unrouted"):
         messages = seen.value(metrics.QUEUE_MESSAGES, queue.name)
-        table.add_row("unrouted, for a person", _number(messages, warns=True), "", "")
+        table.add_row("unrouted", _number(messages, warns=True), "", _age(queue, seen))
+        kept = seen.value(metrics.DEAD_LETTERS_OPEN, NOBODY)
+        table.add_row("unrouted, in custody", _number(kept, warns=True), "", "")
     return table
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from messaging.topology import Queue
 from operations.monitoring import metrics, objectives
-from operations.monitoring.described import Described, seconds_of_tier
+from operations.monitoring.described import NOBODY, Described, seconds_of_tier
 from operations.monitoring.metrics import Metric, Sample
 
 ORDERS_DATABASE = "order_api"
@@ -145,6 +145,7 @@ def _of_queue(queue: Queue) -> Iterator[Alarm]:
         case "unrouted":
             bound = any_at_all("every event of the document has a queue")
             yield Alarm(UNROUTED, metrics.QUEUE_MESSAGES, bound, queue.name)
+            yield Alarm(UNROUTED, metrics.DEAD_LETTERS_OPEN, bound, NOBODY)
 
 
 def _of_work_queue(queue: str) -> Iterator[Alarm]:

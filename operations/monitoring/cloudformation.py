@@ -9,7 +9,7 @@ from typing import Any
 
 from operations.monitoring import metrics, objectives
 from operations.monitoring.alarms import Alarm, alarms_of
-from operations.monitoring.described import Described, service_of
+from operations.monitoring.described import NOBODY, Described, service_of
 from operations.monitoring.metrics import PERCENTILES, Metric
 
 PERIOD = 60
@@ -104,7 +104,7 @@ def _dashboard(described: Described) -> Json:
         ),
         _graph("Age of the oldest message", _lines(metrics.QUEUE_OLDEST_AGE, work)),
         _graph("Dead letters that wait for custody", _lines(metrics.QUEUE_MESSAGES, dead)),
-        _graph("Dead letters that wait for a person", _lines(metrics.DEAD_LETTERS_OPEN, services)),
+        _graph("Dead letters that wait for a person", _lines(metrics.DEAD_LETTERS_OPEN, (*services, NOBODY))),
         _graph("Retry tiers and unrouted events", _lines(metrics.QUEUE_MESSAGES, tiers)),
         _graph("Messages out of reach", _lines(metrics.QUEUE_UNACCOUNTED, (*work, *tiers))),
         _graph("Unsent events", _lines(metrics.OUTBOX_BACKLOG, services)),

@@ -10,6 +10,9 @@ from typing import Any
 from messaging.asyncapi import reading
 from messaging.topology import Queue, Topology, milliseconds
 
+NOBODY = "unrouted"
+"""In place of a service, for events that nobody is bound to, once they are in custody."""
+
 
 @dataclass(frozen=True, slots=True)
 class Described:

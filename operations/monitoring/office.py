@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from messaging.database import Database
 from operations.monitoring import metrics
+from operations.monitoring.described import NOBODY
 from operations.monitoring.metrics import Sample, sample
 from operations.monitoring.tables import ask
 
@@ -25,10 +26,10 @@ class ControlRoom:
         self._services = services
 
     async def read(self) -> Sequence[Sample]:
-        """Count it; a service without dead letters has none."""
+        """Count it; a service without dead letters has none, and events that nobody is bound to are nobody's."""
         dead_letters = dict(await ask(self._database, _OPEN))
         [(violations,)] = await ask(self._database, _VIOLATIONS)
         return [
-            *(sample(metrics.DEAD_LETTERS_OPEN, dead_letters.get(each, 0), each) for each in self._services),
+            *(sample(metrics.DEAD_LETTERS_OPEN, dead_letters.get(each, 0), each) for each in (*self._services, NOBODY)),
             sample(metrics.AUDIT_VIOLATIONS, violations),
         ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from operations.monitoring import metrics
 from operations.monitoring.alarms import Alarm, sources_of
-from operations.monitoring.described import Described
+from operations.monitoring.described import NOBODY, Described
 from operations.monitoring.metrics import Metric, Sample, sample
 from operations.monitoring.tables import STATUSES
 
@@ -28,7 +28,7 @@ def values_of(described: Described, metric: Metric) -> Sequence[str | None]:
         case "Queue":
             return [queue.name for queue in described.queues]
         case "Service":
-            return list(described.services)
+            return [*described.services, *([NOBODY] if metric == metrics.DEAD_LETTERS_OPEN else [])]
         case "Source":
             return list(sources_of(described))
         case "Status":

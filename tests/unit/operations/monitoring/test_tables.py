@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from messaging.database import Database
+from operations import custody
 from operations.monitoring import metrics
 from operations.monitoring.metrics import Metric, Sample
 from operations.monitoring.office import ControlRoom
@@ -185,13 +186,14 @@ async def test_what_waits_for_a_person_is_counted(service_database: MakeDatabase
                 INSERT INTO dead_letters (id, queue, identity, service, event, redrive, size, properties, headers,
                     error_class, reason, fingerprint, attempts, first_failed_at, last_failed_at, stored_at, closed_at,
                     state)
-                SELECT gen_random_uuid(), 'q', number::text, 'payment', 'e', 0, 2, '{}', '{}', 'E', 'r', 'f', 1, now(),
+                SELECT gen_random_uuid(), 'q', number::text,
+                    CASE number WHEN 4 THEN :nobody ELSE 'payment' END, 'e', 0, 2, '{}', '{}', 'E', 'r', 'f', 1, now(),
                     now(), now(), CASE number WHEN 3 THEN now() END, CASE number WHEN 3 THEN 'done' ELSE 'open' END
-                FROM generate_series(1, 3) AS number
+                FROM generate_series(1, 4) AS number
                 """
-            )
+            ),
+            {"nobody": custody.NOBODY},
         )
-
     async with database.engine.begin() as db:
         await db.execute(
             text(
@@ -205,4 +207,5 @@ async def test_what_waits_for_a_person_is_counted(service_database: MakeDatabase
     samples = [*await ControlRoom(database, ["payment", "shipping"]).read()]
     assert value(samples, metrics.DEAD_LETTERS_OPEN, "payment") == 2
     assert value(samples, metrics.DEAD_LETTERS_OPEN, "shipping") == 0
+    assert value(samples, metrics.DEAD_LETTERS_OPEN, custody.NOBODY) == 1
     assert value(samples, metrics.AUDIT_VIOLATIONS) == 2
