@@ -16,7 +16,6 @@ import inventory.settings
 import operations.app
 import operations.settings
 import order_api.app
-import order_api.settings
 import payment.app
 import payment.settings
 import shipping.app
@@ -57,7 +56,7 @@ async def value(service: Service, name: str, **labels: str) -> float | None:
 def built() -> list[Service]:
     """The services, not started."""
     return [
-        order_api.app.build(order_api.settings.Settings()),
+        order_api.app.service,  # with its REST application
         payment.app.build(payment.settings.Settings()),
         inventory.app.build(inventory.settings.Settings()),
         shipping.app.build(shipping.settings.Settings()),
