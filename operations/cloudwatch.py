@@ -23,7 +23,7 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs]
     ClientError,
     ParamValidationError,
 )
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from messaging.disclosure import in_a_line
@@ -50,13 +50,16 @@ Datum = Mapping[str, Any]
 class CloudWatchSettings(BaseSettings):
     """Variables that begin with OPERATIONS_CLOUDWATCH_. Durations are seconds. AWS's own variables are AWS's."""
 
-    model_config = SettingsConfigDict(env_prefix="OPERATIONS_CLOUDWATCH_")
+    model_config = SettingsConfigDict(env_prefix="OPERATIONS_CLOUDWATCH_", populate_by_name=True)
 
     enabled: bool = False
     """Whether metrics are sent at all."""
     namespace: str = Field(default="Orders", min_length=1, max_length=255)
-    region: str | None = None
-    """None leaves it to the standard chain, as AWS_REGION."""
+    region: str | None = Field(
+        default=None, validation_alias=AliasChoices("OPERATIONS_CLOUDWATCH_REGION", "AWS_REGION")
+    )
+    """AWS_REGION is what containers of AWS are told, and Python's AWS library does not read. None leaves it to the
+    standard chain: AWS_DEFAULT_REGION, or the profile."""
     endpoint_url: str | None = None
     """Another address than AWS's own: a VPC endpoint, or a fake in tests."""
     timeout: float = Field(default=5.0, gt=0)

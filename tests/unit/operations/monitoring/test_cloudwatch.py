@@ -115,6 +115,17 @@ def test_it_is_off_unless_it_is_asked_for() -> None:
     assert CloudWatchSettings().enabled is False
 
 
+def test_the_region_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own variable first, then the one that AWS gives its containers; else it is left to the standard chain."""
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert CloudWatchSettings().region == "eu-west-1"
+    monkeypatch.setenv("OPERATIONS_CLOUDWATCH_REGION", "us-east-1")
+    assert CloudWatchSettings().region == "us-east-1"
+    monkeypatch.delenv("OPERATIONS_CLOUDWATCH_REGION")
+    monkeypatch.delenv("AWS_REGION")
+    assert CloudWatchSettings().region is None
+
+
 async def test_what_was_seen_is_read_back(aws: str) -> None:
     """Name, dimension, unit and value arrive as they were; a distribution with every one of its observations."""
     latency = Sample(metrics.STEP_LATENCY, {0.1: 90, 0.5: 9, 6.2: 1}, "payment.authorized")
