@@ -49,7 +49,7 @@ async def test_asyncapis_viewer_shows_every_channel_of_a_service(browser: Browse
     async with visiting(browser, f"{site}/asyncapi") as page:
         await page.get_by_role("link", name="AsyncAPI's own viewer").click()
         await page.wait_for_url(f"{site}/asyncapi/react")
-        await expect(page.get_by_role("heading", name="Operations")).to_be_visible(timeout=30_000)
+        await expect(page.get_by_role("heading", name="Operations", exact=True)).to_be_visible(timeout=30_000)
         text = await page.locator("#viewer").inner_text()
         await page.get_by_role("link", name="Back to the whole reference").click()
         await page.wait_for_url(f"{site}/asyncapi")
