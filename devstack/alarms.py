@@ -36,4 +36,6 @@ def alarms(
 
 
 if __name__ == "__main__":
-    typer.run(alarms)
+    app = typer.Typer(add_completion=False)
+    app.command()(alarms)
+    app(prog_name="./run alarms")

@@ -57,7 +57,7 @@ def top(  # noqa: PLR0913 - each is an option of the command line
         str, typer.Option(envvar="AMQP_URL", help="Another broker than that of ./run up, with the virtual host.")
     ] = "",
     management_url: Annotated[
-        str, typer.Option(envvar="RABBITMQ_MANAGEMENT_URL", help="Its management API: http://user:password@host:15672.")
+        str, typer.Option(envvar="RABBITMQ_MANAGEMENT_URL", help="Its management API, with user and password.")
     ] = "",
 ) -> None:
     """Watch queues, rates, latency, retries, dead letters, outboxes and replicas of the stack that is up; Ctrl-C ends.
@@ -169,4 +169,6 @@ def _told(sample: Sample) -> Mapping[str, object]:
 
 
 if __name__ == "__main__":
-    typer.run(top)
+    app = typer.Typer(add_completion=False)
+    app.command()(top)
+    app(prog_name="./run top")
