@@ -114,7 +114,7 @@ def arrival(letter: Taken, now: datetime) -> Arrival:
         "service": NOBODY if unrouted else queue.partition(".")[0],
         "event": plain(letter.routing_key) if unrouted else event_of(queue),
         "message_id": message_id,
-        "order_id": _uuid(letter.correlation_id) or _order_in(body),
+        "order_id": _order_in(body) or _uuid(letter.correlation_id),  # FastStream makes one up where there is none
         "redrive": redrive if type(redrive) is int and 0 <= redrive < 2**31 else 0,
         "body": body,
         "raw": raw,
