@@ -22,8 +22,9 @@ from devstack.servers import PostgresServer, RabbitServer
 from devstack.services import SERVICES
 from messaging.asyncapi.reading import read_topology
 from messaging.declare import apply
+from messaging.management import read_broker, virtual_host
 from messaging.migrations import migrate
-from messaging.topology import DEAD, EVENTS, REQUEUE, retry_tier
+from messaging.topology import DEAD, EVENTS, REQUEUE, UNROUTED, dead_letter_queue, retry_tier
 from tests.broker import rabbit
 
 DEEP = "payment.order.created"
@@ -143,6 +144,15 @@ async def _plant(rabbitmq: RabbitServer, databases: Mapping[str, str]) -> str:
         await _publish(channel, EVENTS, "order.forgotten", 1)
         await (await channel.get_queue(CUT_OFF, ensure=False)).unbind(REQUEUE, CUT_OFF)
         await _publish(channel, retry_tier("1s"), CUT_OFF, 1)
+
+    async def heard_of() -> bool:
+        seen = (await read_broker(rabbitmq.management_url, virtual_host(url))).statistics
+        return all(
+            queue in seen and seen[queue].messages == count
+            for queue, count in {DEEP: 3_001, dead_letter_queue(PARKED): 1, UNROUTED: 1}.items()
+        )
+
+    await rabbit.until(heard_of)
     return url
 
 
