@@ -25,7 +25,7 @@ NEVER = 3600.0
 """Seconds; longer than any test."""
 AT_ONCE = 1e-6
 """Seconds: an order that may take no longer is overdue at every sweep."""
-SILENCE = 1.5
+SILENCE = 0.6
 """Seconds after which a gateway that says nothing is asked what became of it: one card makes it say nothing."""
 PATIENT = 30.0
 """Seconds; a carrier always answers, on a busy machine late."""
