@@ -114,7 +114,7 @@ def arrival(letter: Taken, now: datetime) -> Arrival:
         "service": NOBODY if unrouted else queue.partition(".")[0],
         "event": plain(letter.routing_key) if unrouted else event_of(queue),
         "message_id": message_id,
-        "order_id": _order_in(body) or _uuid(letter.correlation_id),  # FastStream makes one up where there is none
+        "order_id": _order_in(body) or _correlated(letter),
         "redrive": redrive if type(redrive) is int and 0 <= redrive < 2**31 else 0,
         "body": body,
         "raw": raw,
@@ -147,6 +147,11 @@ def restored(row: DeadLetter) -> Taken:
     body = row.body.encode() if row.body is not None else row.raw or b""
     properties: dict[str, Any] = row.properties | {"timestamp": _moment(row.properties.get("timestamp"))}
     return Taken(queue=row.queue, body=body, headers=row.headers, **properties)
+
+
+def _correlated(letter: Taken) -> UUID | None:
+    """The order that the message is correlated with; what belongs to no order is correlated with itself."""
+    return None if letter.correlation_id == letter.message_id else _uuid(letter.correlation_id)
 
 
 def _properties(letter: Taken) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from messaging.database import Database
 from messaging.envelope import CAUSATION, CONTENT_TYPE, problems
 from messaging.topology import UNROUTED
 from operations import letters
+from operations.custody import plain
 from operations.domain import Outcome, Pace, RunState, State, identity, steps
 from operations.letters import Wanted
 from operations.models import Action, DeadLetter, Replay, Run
@@ -134,7 +135,7 @@ class Office:
             db.add(new)
             await db.flush()
             old.state, old.closed_at = State.EDITED, datetime.now(UTC)
-            _note(db, by, "edit", letter_id, {"reason": reason, "fields": sorted(changes), "new": str(new.id)})
+            _note(db, by, "edit", letter_id, {"reason": reason, "fields": plain(sorted(changes)), "new": str(new.id)})
             return await _start(db, Wanted(ids=[new.id]), {"edited": str(letter_id)}, by, Pace())
 
         return await answer_of(self._execute, work)

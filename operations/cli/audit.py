@@ -14,7 +14,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from messaging.asyncapi.reading import read_topology
-from messaging.database import Database, DatabaseUnavailable
+from messaging.database import Database, DatabaseUnavailable, sqlstate
+from messaging.disclosure import in_a_line
 from operations.audit.balance import Audit, Balance, as_data
 from operations.audit.custody import parked_in
 from operations.audit.settings import AuditSettings
@@ -61,6 +62,11 @@ def audit(
         raise typer.Exit(2) from None
     except DatabaseUnavailable as away:
         errors.print(str(away), style="red", markup=False)
+        raise typer.Exit(2) from None
+    except Exception as refused:
+        if sqlstate(refused) is None:
+            raise
+        errors.print(f"A database refuses: {in_a_line(refused)}", style="red", markup=False)
         raise typer.Exit(2) from None
     if as_json:
         console.print_json(data=as_data(balance))

@@ -29,3 +29,10 @@ def test_the_order_is_the_one_that_the_body_names(
     """A message without a correlation id is parked with one that was made up; it counts if the body names no order."""
     letter = DeadLetter("payment.order.created.dlq", body, {}, "payment.order.created", correlation_id=correlation_id)
     assert arrival(letter, datetime.now(UTC)).row["order_id"] == order_id
+
+
+def test_what_belongs_to_no_order_names_none() -> None:
+    """A receipt of goods is correlated with itself."""
+    queue, itself = "inventory.stock.received", str(OTHER)
+    letter = DeadLetter(f"{queue}.dlq", b"{}", {}, queue, message_id=itself, correlation_id=itself)
+    assert arrival(letter, datetime.now(UTC)).row["order_id"] is None

@@ -170,6 +170,14 @@ async def test_an_edit_keeps_the_contract(room: Room) -> None:
     assert await room.ask("GET", "/actions") == []
 
 
+async def test_an_edit_may_name_anything(room: Room) -> None:
+    """Fields that no contract knows are ignored, whatever their names hold; the audit can tell of them."""
+    [letter] = await room.store(dead())
+    wish = {"changes": {"a\x00b": 1, "customer_id": "c-7"}, "reason": "just trying"}
+    await room.ask("POST", f"/dead-letters/{letter['id']}/edit", json=wish)
+    assert [each["action"] for each in await room.ask("GET", "/actions")] == ["replay", "edit"]
+
+
 class TestWithoutEditing:
     """Editing is off unless it is turned on."""
 

@@ -102,6 +102,14 @@ async def test_an_absent_database_is_named(run: Run) -> None:
     assert "secret" not in done.output
 
 
+async def test_a_database_that_was_never_made_is_named(run: Run, shop: Shop) -> None:
+    """A server that answers and has no such database says so, in a line; the status is 2."""
+    done = await run(shipping=f"{shop.readers['shipping'].rpartition('/')[0]}/nowhere")
+    assert done.exit_code == 2
+    assert 'A database refuses: database "nowhere" does not exist' in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.output
+
+
 def test_a_database_that_is_missing_is_asked_for() -> None:
     """The four databases are needed; the error says which are missing and how to give them."""
     done = CliRunner().invoke(app, ["audit", "--database", "payment=postgresql://x"])
