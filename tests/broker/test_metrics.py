@@ -62,7 +62,7 @@ async def test_every_outcome_is_counted(broker: Broker, probe_database: Database
 
 async def test_what_is_not_confirmed_is_counted(broker: Broker, probe_database: Database) -> None:
     """An event that the broker takes too long to confirm counts as unconfirmed, not as published, until it is sent."""
-    service = service_of(Probe(), broker, probe_database, publish_timeout=1e-6)
+    service = service_of(Probe(), broker, probe_database, publish_timeout=1e-6, shutdown_timeout=0.1)
 
     async def tried() -> bool:
         return number(service, "orders_unconfirmed_total", event=SAID) > 0

@@ -240,6 +240,10 @@ TOLD = {
 """What the checks of the others show: the trouble, or, where it takes minutes to appear, where it would be seen."""
 
 
+TAKES_LONG = {"messages-unaccounted"}
+"""It waits a while for nothing to differ; with --full."""
+
+
 def command_of(kind: str) -> str:
     """The check of a runbook page."""
     [block] = PAGES[kind].blocks("sh")
@@ -275,7 +279,13 @@ def test_every_page_has_an_expectation() -> None:
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("kind", sorted(PAGES.keys() - {"dead-letters-open"}))
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.slow] if kind in TAKES_LONG else [])
+        for kind in sorted(PAGES.keys() - {"dead-letters-open"})
+    ],
+)
 async def test_the_check_of_a_runbook_shows_the_trouble(kind: str, answers: Answers) -> None:
     """The command of the page, run as it is printed there, names the alarm or what is behind it."""
     answer = await answers.to(command_of(kind))

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.database, pytest.mark.timeout(400)]
 Clone = Callable[[str], Awaitable[str]]
 
 SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example, HealthCheck.filter_too_much)
-FEW = 25
+FEW = 20
 MANY = 400
 QUICK = 2
 """Planted faults that every run looks for; with --full, all."""
