@@ -23,6 +23,7 @@ from tests.invariants.queues import Broker, Queue
 
 _PUBLISHED = "SELECT name, count(DISTINCT (event_id, redrive)) AS messages FROM outbox GROUP BY name"
 _APPLIED = "SELECT queue, count(*) AS messages FROM inbox GROUP BY queue"
+_TO_BE_UNDONE = "SELECT count(*) AS parcels FROM shipments WHERE undo"
 _UNSENT = "SELECT count(*) AS messages FROM outbox WHERE sent_at IS NULL"
 
 
@@ -63,7 +64,7 @@ class Checker:
         return await with_custody(queues, self._databases[CONTROL_ROOM]) if CONTROL_ROOM in self._databases else queues
 
     async def drain(self, seconds: float = 60) -> None:
-        """Return once every published event is applied or parked, every outbox is empty, and no queue is busy.
+        """Return once every event is applied or parked, outboxes are empty, parcels undone, and no queue is busy.
 
         The last is for copies: a relay may have published again what was applied. Where there is a control room,
         dead letters are all in custody, too. Raises NotDrained.
@@ -90,6 +91,7 @@ class Checker:
             for row in await read_rows(_PUBLISHED):
                 wanted.update({f"{heard}.{row['name']}": row["messages"] for heard in CONSUMERS[row["name"]]})
             wanted[f"outbox of {service}"] = (await read_rows(_UNSENT))[0]["messages"]
+        wanted["bookings to be undone"] = (await readers["shipping"](_TO_BE_UNDONE))[0]["parcels"]
         missing = wanted - done
         if CONTROL_ROOM in readers:
             missing -= await counted(readers[CONTROL_ROOM])
