@@ -21,12 +21,8 @@ from operations.retention import keep_pruned
 from operations.routes import ROUTERS
 from operations.settings import OPEN_PATHS, Settings
 from operations.timeline import Timelines
-from rest import problems
-from rest.authentication import Authentication
-from rest.keys import KeyRing
-from rest.measured import Measured
+from rest.assembly import assemble
 from rest.openapi import RestApi
-from rest.request_limits import RequestLimits
 
 
 def build(settings: Settings) -> Service:
@@ -47,8 +43,6 @@ def build(settings: Settings) -> Service:
 
 def create_api(service: Service, settings: Settings) -> FastAPI:
     """Make the REST application around the service: its lifespan starts and stops the service's broker."""
-    keys = KeyRing(service.database, settings.key_interval)
-    service.worker("keys", keys.keep_fresh)
     api = RestApi(
         title="Control room",
         version="1",
@@ -66,15 +60,7 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
     api.state.auditor = auditor
     api.state.office = Office(service.execute, service.database, editing=settings.editing)
     api.state.timelines = Timelines(settings.order_api_url, settings.order_api_key.get_secret_value())
-    api.add_middleware(RequestLimits, body=settings.body_limit)
-    api.add_middleware(Authentication, keys=keys, open_paths=OPEN_PATHS, rate=settings.rate_limit)
-    api.add_middleware(Measured, series=service.metrics.requests)
-    problems.install(api)
-    for router in ROUTERS:
-        api.include_router(router)
-    api.router.routes.extend(service.health.routes)
-    api.state.routes = [*(route for router in ROUTERS for route in router.routes), *service.health.routes]
-    service.tracing.serve(api)
+    assemble(api, service, settings, ROUTERS, OPEN_PATHS)
     return api
 
 

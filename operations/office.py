@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -242,7 +242,7 @@ async def _start(db: AsyncSession, wanted: Wanted, asked: Mapping[str, Any], by:
 def _replayable(wanted: Wanted) -> Wanted:
     """Who names dead letters may replay those that were replayed before, too: their effect happens once anyway."""
     states = (State.OPEN, State.REPLAYING, State.DONE) if wanted.ids else (State.OPEN,)
-    return Wanted(**{name: getattr(wanted, name) for name in Wanted.__slots__ if name != "states"}, states=states)
+    return replace(wanted, states=states)
 
 
 async def _open_again(db: AsyncSession, run_id: UUID) -> None:

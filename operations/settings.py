@@ -3,19 +3,18 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from limits import parse
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 from typing_extensions import override
 
 from messaging.asyncapi.reading import DOCUMENT
-from messaging.settings import ServiceSettings
+from rest.settings import RestSettings
 
 OPEN_PATHS = ("/livez", "/readyz", "/metrics")
 """Where nobody needs a key."""
 
 
-class Settings(ServiceSettings):
+class Settings(RestSettings):
     """The control room's settings, from variables that begin with OPERATIONS_. Durations are seconds."""
 
     model_config = SettingsConfigDict(env_prefix="OPERATIONS_")
@@ -30,9 +29,6 @@ class Settings(ServiceSettings):
     body_limit: int = Field(default=1_100_000, ge=1_024)
     """Bytes that a request's body may have: an edited message, and a little more."""
     rate_limit: str = "100/second"
-    """Requests that one key may send to one process."""
-    key_interval: float = Field(default=5.0, gt=0)
-    """How long an ended key may still work."""
 
     replay_interval: float = Field(default=0.5, gt=0)
     """How often a running replay is looked after."""
@@ -47,12 +43,6 @@ class Settings(ServiceSettings):
 
     development_operator_key: SecretStr | None = None
     """A key that is made good at each seeding, on a developer's machine."""
-
-    @field_validator("rate_limit")
-    @classmethod
-    def _is_a_rate(cls, value: str) -> str:
-        parse(value)  # raises ValueError
-        return value
 
     @override
     def weak_secrets(self) -> Iterable[str]:

@@ -15,12 +15,8 @@ from order_api.pressure import Pressure
 from order_api.routes import ROUTERS
 from order_api.settings import Settings
 from order_api.shop import Shop
-from rest import problems
-from rest.authentication import Authentication
-from rest.keys import KeyRing
-from rest.measured import Measured
+from rest.assembly import assemble
 from rest.openapi import RestApi
-from rest.request_limits import RequestLimits
 from rest.stopping import ending_well
 
 
@@ -46,11 +42,10 @@ def open_shop(service: Service, settings: Settings) -> Shop:
 
 def create_api(service: Service, settings: Settings) -> FastAPI:
     """Make the REST application around the service: its lifespan starts and stops the service's broker."""
-    shop, keys = open_shop(service, settings), KeyRing(service.database, settings.key_interval)
+    shop = open_shop(service, settings)
     service.worker("catalogue", shop.catalogue.keep_fresh)
     service.worker("pressure", shop.pressure.watch)
     service.worker("live", shop.live.watch)
-    service.worker("keys", keys.keep_fresh)
     lifespan = ending_well(service.lifespan, shop.live.close)
     api = RestApi(
         title="Orders",
@@ -63,16 +58,8 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
     )
     api.state.shop = shop
     api.state.heartbeat = settings.heartbeat
-    api.add_middleware(RequestLimits, body=settings.body_limit)
-    api.add_middleware(Authentication, keys=keys, open_paths=settings.open_paths, rate=settings.rate_limit)
-    api.add_middleware(Measured, series=service.metrics.requests)
-    problems.install(api)
     misuse.install(api)
-    for router in ROUTERS:
-        api.include_router(router)
-    api.router.routes.extend(service.health.routes)
-    api.state.routes = [*(route for router in ROUTERS for route in router.routes), *service.health.routes]
-    service.tracing.serve(api)
+    assemble(api, service, settings, ROUTERS, settings.open_paths)
     return api
 
 

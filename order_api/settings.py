@@ -3,20 +3,19 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from limits import parse
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 from typing_extensions import override
 
-from messaging.settings import ServiceSettings
 from order_api.domain import Patience
+from rest.settings import RestSettings
 
 DOCUMENTS = ("/docs", "/openapi.json", "/asyncapi", "/asyncapi.json", "/asyncapi.yaml", "/assets")
 HEALTH = ("/livez", "/readyz", "/metrics")
 DAY = 86_400.0
 
 
-class Settings(ServiceSettings):
+class Settings(RestSettings):
     """The order API's settings, from variables that begin with ORDER_API_. Durations are seconds."""
 
     model_config = SettingsConfigDict(env_prefix="ORDER_API_")
@@ -28,8 +27,6 @@ class Settings(ServiceSettings):
 
     idempotency_hours: int = Field(default=48, ge=24)
     """How long the answer to a request with an idempotency key is kept for its repetitions."""
-    key_interval: float = Field(default=5.0, gt=0)
-    """How long an API key that was revoked may still work."""
     development_client_key: SecretStr | None = None
     development_operator_key: SecretStr | None = None
     """API keys that `python -m order_api.seed` makes good, on a local stack."""
@@ -68,12 +65,6 @@ class Settings(ServiceSettings):
     def open_paths(self) -> tuple[str, ...]:
         """Where nobody needs a key; what is below such a path is open, too."""
         return (DOCUMENTS if self.open_documents else ()) + (HEALTH if self.open_health else ())
-
-    @field_validator("rate_limit")
-    @classmethod
-    def _is_a_rate(cls, value: str) -> str:
-        parse(value)  # raises ValueError
-        return value
 
     @override
     def weak_secrets(self) -> Iterable[str]:
