@@ -18,7 +18,7 @@ from operations.office import Office
 from operations.openapi import DESCRIPTION, TAGS
 from operations.replays import Replayer
 from operations.retention import keep_pruned
-from operations.routes import ROUTERS
+from operations.routes import ROUTERS, access
 from operations.settings import OPEN_PATHS, Settings
 from operations.timeline import Timelines
 from rest.assembly import assemble
@@ -60,6 +60,7 @@ def create_api(service: Service, settings: Settings) -> FastAPI:
     api.state.auditor = auditor
     api.state.office = Office(service.execute, service.database, editing=settings.editing)
     api.state.timelines = Timelines(settings.order_api_url, settings.order_api_key.get_secret_value())
+    access.install(api)
     assemble(api, service, settings, ROUTERS, OPEN_PATHS)
     return api
 

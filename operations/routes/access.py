@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request, Response
 
 from operations.office import Office, Refused, Unknown
 from operations.timeline import Timelines
-from rest.problems import Kind, Problem
+from rest.problems import Kind, Problem, render
 
 
 async def _office(request: Request) -> Office:
@@ -23,6 +23,11 @@ TheOffice = Annotated[Office, Depends(_office)]
 TheTimelines = Annotated[Timelines, Depends(_timelines)]
 
 
-def refusal(refused: Refused) -> Problem:
-    """The problem of what cannot be done."""
-    return Problem(Kind.UNKNOWN_SUBJECT if isinstance(refused, Unknown) else Kind.NOT_POSSIBLE, str(refused))
+async def _refused(_: Request, error: Exception) -> Response:
+    problem = Problem(Kind.UNKNOWN_SUBJECT if isinstance(error, Unknown) else Kind.NOT_POSSIBLE, str(error))
+    return render(problem.details, problem.headers)
+
+
+def install(api: FastAPI) -> None:
+    """Let whatever the office refuses be a problem."""
+    api.add_exception_handler(Refused, _refused)

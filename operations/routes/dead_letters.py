@@ -12,8 +12,7 @@ from pydantic import Field
 from operations import letters
 from operations.domain import State
 from operations.letters import Place, Wanted
-from operations.office import Refused
-from operations.routes.access import TheOffice, TheTimelines, refusal
+from operations.routes.access import TheOffice, TheTimelines
 from operations.schemas import Discard, Edit, GroupView, LetterFile, LetterPage, LetterView, PlanView, Selection
 from rest.access import Operator
 from rest.openapi import errors
@@ -91,10 +90,7 @@ async def show_dead_letter(
 )
 async def discard_dead_letter(dead_letter_id: DeadLetterId, wish: Discard, caller: Operator, office: TheOffice) -> None:
     """It is not sent again. The reason is kept in the audit."""
-    try:
-        await office.discard(dead_letter_id, wish.reason, caller.actor)
-    except Refused as refused:
-        raise refusal(refused) from refused
+    await office.discard(dead_letter_id, wish.reason, caller.actor)
 
 
 @router.post(
@@ -106,10 +102,7 @@ async def discard_dead_letter(dead_letter_id: DeadLetterId, wish: Discard, calle
 )
 async def edit_dead_letter(dead_letter_id: DeadLetterId, wish: Edit, caller: Operator, office: TheOffice) -> PlanView:
     """The changed payload must fit the contract. It is a new message that follows from the old one; both are kept."""
-    try:
-        run_id = await office.edit(dead_letter_id, wish.changes, wish.reason, caller.actor)
-    except Refused as refused:
-        raise refusal(refused) from refused
+    run_id = await office.edit(dead_letter_id, wish.changes, wish.reason, caller.actor)
     return PlanView(total=1, by_queue={}, steps=[1], seconds=1.0, run_id=run_id)
 
 

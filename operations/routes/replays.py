@@ -1,6 +1,5 @@
 """Send dead letters again: one, some, a group, or all that fit."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
 
@@ -9,9 +8,8 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from operations.models import Run
-from operations.office import Refused
 from operations.replays import tally
-from operations.routes.access import TheOffice, refusal
+from operations.routes.access import TheOffice
 from operations.schemas import PlanView, RunQuery, RunView, StartReplay
 from rest.access import Operator
 from rest.openapi import errors
@@ -44,10 +42,7 @@ async def start_replay(wish: StartReplay, caller: Operator, office: TheOffice, r
     if wish.dry_run:
         response.status_code = status.HTTP_200_OK
         return PlanView.of(plan)
-    try:
-        run_id = await office.replay(wish.selection.wanted, wish.selection.asked, caller.actor, wish.pace)
-    except Refused as refused:
-        raise refusal(refused) from refused
+    run_id = await office.replay(wish.selection.wanted, wish.selection.asked, caller.actor, wish.pace)
     return PlanView.of(plan, run_id)
 
 
@@ -75,7 +70,7 @@ async def show_replay(replay_id: ReplayId, _: Operator, office: TheOffice) -> Ru
 )
 async def pause_replay(replay_id: ReplayId, caller: Operator, office: TheOffice) -> RunView:
     """It sends no more until it is resumed."""
-    await _done(lambda: office.pause(replay_id, caller.actor))
+    await office.pause(replay_id, caller.actor)
     return await _shown(office, replay_id)
 
 
@@ -87,7 +82,7 @@ async def pause_replay(replay_id: ReplayId, caller: Operator, office: TheOffice)
 )
 async def resume_replay(replay_id: ReplayId, caller: Operator, office: TheOffice) -> RunView:
     """Also one that stopped by itself: what has failed so far does not count any more."""
-    await _done(lambda: office.resume(replay_id, caller.actor))
+    await office.resume(replay_id, caller.actor)
     return await _shown(office, replay_id)
 
 
@@ -96,15 +91,8 @@ async def resume_replay(replay_id: ReplayId, caller: Operator, office: TheOffice
 )
 async def end_replay(replay_id: ReplayId, caller: Operator, office: TheOffice) -> RunView:
     """What was not sent yet is open again."""
-    await _done(lambda: office.end(replay_id, caller.actor))
+    await office.end(replay_id, caller.actor)
     return await _shown(office, replay_id)
-
-
-async def _done(work: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await work()
-    except Refused as refused:
-        raise refusal(refused) from refused
 
 
 async def _shown(office: TheOffice, replay_id: UUID) -> RunView:
