@@ -1,7 +1,11 @@
-"""Real servers for the suite: a private PostgreSQL and a private RabbitMQ, started when a test first needs one."""
+"""Real servers for the suite: a private PostgreSQL and a private RabbitMQ, started when a test first needs one.
+
+With `--stack compose` they are containers: RabbitMQ 4 and PostgreSQL 17 beside the composed system.
+"""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx2
@@ -9,9 +13,12 @@ import pytest
 from typing_extensions import override
 from xdist.remote import Producer  # pyright: ignore[reportMissingTypeStubs]
 from xdist.scheduler import LoadScopeScheduling  # pyright: ignore[reportMissingTypeStubs]
+from xdist.workermanage import WorkerController  # pyright: ignore[reportMissingTypeStubs]
 
 from devstack.servers import PostgresServer, RabbitServer
 from tests.broker import rabbit
+from tests.stack import selection
+from tests.stack.system import ComposedStack, composed
 
 TESTS = Path(__file__).parent
 TOGETHER = ("e2e", "api", "browser", "retention", "invariants")
@@ -19,8 +26,30 @@ TOGETHER = ("e2e", "api", "browser", "retention", "invariants")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --full: run what takes long, too."""
+    """Add --full: run what takes long, too; and --stack: against containers."""
     parser.addoption("--full", action="store_true", help="also run the tests marked slow")
+    parser.addoption("--stack", choices=selection.STACKS, help="run against containers, by Docker Compose")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fail at once, and say why, where containers are asked for and cannot run."""
+    selection.assert_possible(config)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist tells the process that reports what it left out."""
+    if isinstance(output := getattr(session.config, "workeroutput", None), dict):
+        output["left_out"] = selection.left_out(session.config)
+
+
+def pytest_testnodedown(node: WorkerController) -> None:
+    """What a worker told at its end; one that crashed told nothing."""
+    selection.left_out(node.config).update(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was not run for want of --stack, or because of it."""
+    selection.report(terminalreporter, config)
 
 
 LONG = ("e2e", "broker", "devstack", "machine", "browser", "compatibility", "docs")
@@ -45,6 +74,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesAn
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the slow tests out, unless --full asks for them or the marker expression names them."""
     items.sort(key=lambda item: _begun(item.path.relative_to(TESTS).parts[0]))
+    selection.select(config, items)
     if config.getoption("--full") or "slow" in str(config.getoption("-m")):
         return
     slow = [item for item in items if item.get_closest_marker("slow")]
@@ -77,8 +107,18 @@ def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(servers_folder: Path) -> Iterator[PostgresServer]:
+def composed_stack(servers_folder: Path) -> Iterator[ComposedStack]:
+    """The composed system, built and healthy, for the whole run; asked for with --stack compose alone."""
+    with composed(servers_folder / "compose.log") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest, servers_folder: Path) -> Iterator[PostgresServer]:
     """A PostgreSQL for the whole suite; nothing in it outlives the run, so nothing waits for its disk."""
+    if selection.stack(request.config):
+        yield request.getfixturevalue("composed_stack").postgres()
+        return
     config = ["fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 300"]
     with PostgresServer(servers_folder / "postgres", config=config, discard=True) as server:
         yield server
@@ -91,7 +131,28 @@ def postgres_url(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_server(servers_folder: Path) -> Iterator[RabbitServer]:
+def rabbitmq_server(request: pytest.FixtureRequest, servers_folder: Path) -> Iterator[RabbitServer]:
     """A RabbitMQ for the whole suite."""
+    if selection.stack(request.config):
+        yield request.getfixturevalue("composed_stack").rabbitmq()
+        return
     with RabbitServer(servers_folder / "rabbitmq", discard=True) as server:
         yield server
+
+
+@pytest.fixture
+def own_rabbitmq(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], AbstractContextManager[RabbitServer]]:
+    """A RabbitMQ that the test may kill: `with own_rabbitmq() as server`."""
+    if selection.stack(request.config):
+        return request.getfixturevalue("composed_stack").spare_rabbitmq
+    return lambda: RabbitServer(tmp_path / "rabbitmq")
+
+
+@pytest.fixture
+def own_postgres(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[], AbstractContextManager[PostgresServer]]:
+    """A PostgreSQL that the test may stop: `with own_postgres() as server`."""
+    if selection.stack(request.config):
+        return request.getfixturevalue("composed_stack").spare_postgres
+    return lambda: PostgresServer(tmp_path / "postgres")

@@ -1,8 +1,8 @@
 """Servers and networks that fail: ridden out without a restart, nothing lost, nothing twice."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager
 
 import aio_pika
 import pytest
@@ -18,6 +18,9 @@ from tests.broker.probe import Model, Passing, Probe, orders
 from tests.broker.proxy import proxy_for
 from tests.broker.rabbit import Broker, consuming, until
 from tests.broker.test_unit_of_work import counted, service_of
+
+OwnPostgres = Callable[[], AbstractContextManager[PostgresServer]]
+OwnRabbitMQ = Callable[[], AbstractContextManager[RabbitServer]]
 
 QUEUE = "probe.order.created"
 DLQ = f"{QUEUE}.dlq"
@@ -41,9 +44,9 @@ async def trickle(broker: Broker, count: int = COUNT) -> None:
 
 
 @pytest_asyncio.fixture
-async def own_database(tmp_path: Path) -> AsyncGenerator[tuple[PostgresServer, Database]]:
+async def own_database(own_postgres: OwnPostgres) -> AsyncGenerator[tuple[PostgresServer, Database]]:
     """A PostgreSQL server that the test may stop."""
-    with PostgresServer(tmp_path / "postgres") as server:
+    with own_postgres() as server:
         database = Database(server.create_database("probe"), name="probe")
         async with database.engine.begin() as connection:
             await connection.run_sync(Model.metadata.create_all)
@@ -190,12 +193,14 @@ async def _unsent(database: Database, count: int) -> bool:
         return found.scalar_one() == count
 
 
-async def test_rabbitmq_is_killed_three_times_in_a_retry_storm(tmp_path: Path, probe_database: Database) -> None:
+async def test_rabbitmq_is_killed_three_times_in_a_retry_storm(
+    own_rabbitmq: OwnRabbitMQ, probe_database: Database
+) -> None:
     """Killed and restarted while every message waits in a tier: none is lost, each is counted once."""
     probe = Probe()
     for event in orders(COUNT):
         probe.failures[event.order_id] = [Passing("not yet"), Passing("not yet"), Passing("not yet")]
-    with RabbitServer(tmp_path / "rabbitmq") as server:
+    with own_rabbitmq() as server:
         await apply(topology([QUEUE], LONG_TIERS), server.amqp_url)
         await asyncio.sleep(YOUNG_QUEUE)
         async with await aio_pika.connect_robust(server.amqp_url) as connection:
@@ -213,9 +218,9 @@ async def test_rabbitmq_is_killed_three_times_in_a_retry_storm(tmp_path: Path, p
     assert dead == 0
 
 
-async def test_a_memory_alarm_blocks_publishers_only(tmp_path: Path, probe_database: Database) -> None:
+async def test_a_memory_alarm_blocks_publishers_only(own_rabbitmq: OwnRabbitMQ, probe_database: Database) -> None:
     """Under a memory alarm publishes wait and consumers go on; when it ends everything is sent, once."""
-    with RabbitServer(tmp_path / "rabbitmq") as server:
+    with own_rabbitmq() as server:
         await apply(topology([QUEUE], ("1s",)), server.amqp_url)
         async with await aio_pika.connect(server.amqp_url) as connection:
             near = Broker(server.amqp_url, await connection.channel())

@@ -13,6 +13,7 @@ from tests.e2e.shop import Shop
 from tests.e2e.system import ENVIRONMENT, System, running
 from tests.invariants.checker import Checker
 from tests.invariants.expectations import Ending, Parked
+from tests.stack import selection
 
 
 @dataclass
@@ -25,9 +26,18 @@ class Expected:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def system(
-    rabbitmq_server: RabbitServer, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    rabbitmq_server: RabbitServer,
+    postgres_server: PostgresServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncGenerator[System]:
-    """All services on a virtual host and databases of their own, ready. At the end each stops in good order."""
+    """All services on a virtual host and databases of their own, ready; or, with --stack compose, the composed system.
+
+    At the end each stops in good order.
+    """
+    if selection.stack(request.config):
+        yield request.getfixturevalue("composed_stack").system()
+        return
     folder = tmp_path_factory.mktemp("e2e")
     async with running(rabbitmq_server, postgres_server, folder, SERVICES, ENVIRONMENT) as made:
         yield made

@@ -22,7 +22,12 @@ from tests.e2e.system import ENVIRONMENT, System, ready
 from tests.invariants.checker import Checker
 from tests.invariants.expectations import Ending
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    pytest.mark.private("containers are killed in tests/stack"),
+]
 
 COUNT = 120
 PACE = 0.05
