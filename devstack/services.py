@@ -9,7 +9,7 @@ from pathlib import Path
 from devstack.paths import CHECKOUT
 from devstack.process import Process
 from devstack.spawning import Program
-from messaging.readers import ROLE
+from messaging.roles import ROLE
 from rest.callers import new_token
 
 HOST = "127.0.0.1"
@@ -37,6 +37,8 @@ class Wiring:
     """Keys of the services that are spoken to, new at each start: the operator's is good at both."""
     management_url: str | None = None
     """The broker's management API, if it has one."""
+    amqp_urls: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The broker as a service's own user; a service without one is told `amqp_url`."""
     readers: Mapping[str, str] = field(default_factory=dict[str, str])
     """The databases, as a role that may only read, for whoever audits and watches them."""
 
@@ -45,7 +47,7 @@ class Wiring:
         prefix = service.upper()
         return {
             **_inherited(),
-            f"{prefix}_AMQP_URL": self.amqp_url,
+            f"{prefix}_AMQP_URL": self.amqp_urls.get(service, self.amqp_url),
             f"{prefix}_DATABASE_URL": self.databases[service],
             f"{prefix}_HTTP_HOST": HOST,
             f"{prefix}_HTTP_PORT": str(self.http_ports[service]),

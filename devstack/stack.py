@@ -31,7 +31,7 @@ from devstack.servers.rabbitmq import RabbitServer
 from devstack.servers.rabbitmq_programs import rabbitmq_programs
 from devstack.services import HOST, SEEDED, SERVICES, Wiring
 from devstack.steps import Steps
-from messaging.readers import as_reader
+from messaging.roles import as_role
 
 _HTTP_PORTS = {
     services.API: 8000,
@@ -83,7 +83,7 @@ class Stack:
             extra=self.extra_environment,
             management_url=broker.management_url,
             # in a given database, whose user may not make roles, its own URL must do
-            readers={**databases, **{service: as_reader(url, password) for service, url in private.items()}},
+            readers={**databases, **{service: as_role(url, password) for service, url in private.items()}},
         )
         with steps.step("Migrations of all databases"):
             self._run_all([services.migration_job(service, wiring, self.logs) for service in SERVICES])

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -11,7 +12,7 @@ import typer
 from aio_pika.exceptions import AMQPException, ChannelPreconditionFailed
 from rich.console import Console
 
-from messaging import declare, erasure, migrations, plan, readers, resting
+from messaging import declare, erasure, migrations, plan, resting, rights, roles, secret_files
 from messaging import verify as verification
 from messaging.asyncapi import reading
 from messaging.database import DatabaseUnavailable
@@ -21,9 +22,26 @@ from messaging.management import ManagementUnavailable, read_broker, virtual_hos
 from messaging.queue_move import Mover
 from messaging.topology import Topology
 
-AmqpUrl = Annotated[str, typer.Option(envvar="AMQP_URL", help="Where RabbitMQ is, with the virtual host.")]
+
+def _as_administrator(url: str) -> str:
+    """The broker's URL with the password that a file holds, if it names a user without one."""
+    return secret_files.with_password(url, secret_files.read("amqp_password"))
+
+
+AmqpUrl = Annotated[
+    str,
+    typer.Option(envvar="AMQP_URL", callback=_as_administrator, help="Where RabbitMQ is, with the virtual host."),
+]
 ManagementUrl = Annotated[
-    str, typer.Option(envvar="RABBITMQ_MANAGEMENT_URL", help="Its management API: http://user:password@host:15672.")
+    str,
+    typer.Option(
+        envvar="RABBITMQ_MANAGEMENT_URL",
+        callback=_as_administrator,
+        help="Its management API: http://user:password@host:15672.",
+    ),
+]
+Secrets = Annotated[
+    Path, typer.Option("--secrets", envvar="SECRETS_TREE", help="A folder with one for each service: its passwords.")
 ]
 Document = Annotated[Path, typer.Option("--document", help="The AsyncAPI document.")]
 Tiers = Annotated[str, typer.Option(envvar="RETRY_TIERS", help="Other retry delays, for example 1s,5s.")]
@@ -44,7 +62,7 @@ def migrate(services: Annotated[list[str], typer.Argument(help="Their packages, 
 @app.command("readers")
 def let_read(
     services: Annotated[list[str], typer.Argument(help="Their packages, for example payment.")],
-    role: Annotated[str, typer.Option(envvar="READER_ROLE", help="Its name.")] = readers.ROLE,
+    role: Annotated[str, typer.Option(envvar="READER_ROLE", help="Its name.")] = roles.ROLE,
 ) -> None:
     """Let a role read services' databases, <SERVICE>_DATABASE_URL, and nothing else; harmless when repeated.
 
@@ -52,21 +70,77 @@ def let_read(
     """
     for service in services:
         try:
-            asyncio.run(readers.grant_reading(_database_url(service), role, os.environ.get("READER_PASSWORD")))
+            _grant(service, role, os.environ.get("READER_PASSWORD"), roles.READING)
         except ValueError as wrong:
             raise typer.BadParameter(str(wrong), param_hint="READER_PASSWORD") from None
         except LookupError as missing:
             raise typer.BadParameter(
                 f"{missing}: give its password, to make it", param_hint="READER_PASSWORD"
             ) from None
-        except readers.NoRight as refused:
+        except roles.NoRight as refused:
             typer.echo(f"{service}: its user may not do that ({refused}).", err=True)
             typer.echo(f"As a user who may: CREATE ROLE {role} LOGIN. Then run this without READER_PASSWORD.", err=True)
             raise typer.Exit(1) from None
-        except DatabaseUnavailable as away:
-            typer.echo(f"{service}: its database does not answer ({away}). Try again.", err=True)
-            raise typer.Exit(1) from None
         typer.echo(f"{service}: {role} may read")
+
+
+@app.command("roles")
+def let_serve(
+    services: Annotated[list[str], typer.Argument(help="Their packages, for example payment.")], secrets: Secrets
+) -> None:
+    """Make each service's role in its database, <SERVICE>_DATABASE_URL; harmless when repeated.
+
+    The role has the service's name and the password in SECRETS/<service>/<service>_database_password. It may change
+    rows and nothing else: the tables belong to the user of the URL.
+    """
+    for service in services:
+        try:
+            _grant(service, service, _password(secrets, service, "database"), roles.SERVING)
+        except ValueError as wrong:
+            raise typer.BadParameter(f"{service}: {wrong}", param_hint="--secrets") from None
+        except roles.NoRight as refused:
+            typer.echo(f"{service}: the user of its URL may not do that ({refused}).", err=True)
+            raise typer.Exit(1) from None
+        typer.echo(f"{service}: the role {service} may change rows")
+
+
+def _grant(service: str, role: str, password: str | None, grants: Sequence[str]) -> None:
+    try:
+        asyncio.run(roles.grant(_database_url(service), role, password, grants))
+    except DatabaseUnavailable as away:
+        typer.echo(f"{service}: its database does not answer ({away}). Try again.", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def users(
+    amqp_url: AmqpUrl,
+    management_url: ManagementUrl,
+    secrets: Secrets,
+    path: Document = reading.DOCUMENT,
+    tiers: Tiers = "",
+) -> None:
+    """Make each service's user on the broker, with the rights that the document calls for; harmless when repeated.
+
+    The user has the service's name and the password in SECRETS/<service>/<service>_amqp_password.
+    """
+    granted = rights.rights_of(reading.load(path), _wanted(path, tiers))
+    made = [(service, each, _password(secrets, service, "amqp")) for service, each in granted.items()]
+    try:
+        asyncio.run(rights.grant(management_url, virtual_host(amqp_url), made))
+    except ManagementUnavailable as failure:
+        typer.echo(f"the management API: {failure}", err=True)
+        raise typer.Exit(1) from None
+    for service, each in granted.items():
+        typer.echo(f"{service}: reads {len(each.reads)} queues, writes to {len(each.writes)} exchanges")
+
+
+def _password(secrets: Path, service: str, what: str) -> str:
+    name = f"{service}_{what}_password"
+    password = secret_files.read(name, secrets / service)
+    if not password:
+        raise typer.BadParameter(f"{secrets / service / name} is missing or empty", param_hint="--secrets")
+    return password
 
 
 @app.command()
@@ -118,7 +192,7 @@ def _database_url(service: str) -> str:
     url = os.environ.get(variable)
     if not url:
         raise typer.BadParameter(f"{variable} is not set", param_hint=variable)
-    return url
+    return secret_files.with_password(url, secret_files.read(variable.lower().replace("_url", "_password")))
 
 
 @app.command()
@@ -176,7 +250,12 @@ def apply(
     path: Document = reading.DOCUMENT,
     tiers: Tiers = "",
     management_url: Annotated[
-        str, typer.Option(envvar="RABBITMQ_MANAGEMENT_URL", help="Its management API, which --migrate needs.")
+        str,
+        typer.Option(
+            envvar="RABBITMQ_MANAGEMENT_URL",
+            callback=_as_administrator,
+            help="Its management API, which --migrate needs.",
+        ),
     ] = "",
     *,
     migrate: Annotated[

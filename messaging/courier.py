@@ -53,12 +53,14 @@ class RabbitCourier:
         broker: edge.Publisher,
         publishers: Mapping[str, edge.Publisher],
         *,
+        user: str,
         publish_timeout: float,
         connected: Callable[[], bool],
         metrics: Metrics,
         tracing: Tracing,
     ) -> None:
         self._broker = broker
+        self._user = user
         self._connected = connected
         self._publishers = publishers
         self._timeout = publish_timeout
@@ -173,7 +175,8 @@ class RabbitCourier:
             )
 
     async def _confirmed(self, publisher: edge.Publisher, body: bytes, step: edge.Step, **options: Any) -> None:
-        confirm = await edge.publish(publisher, body, step, self._timeout, **options)
+        # RabbitMQ refuses a message that bears another user's name (https://www.rabbitmq.com/docs/validated-user-id)
+        confirm = await edge.publish(publisher, body, step, self._timeout, user_id=self._user, **options)
         if not isinstance(confirm, Basic.Ack):
             msg = f"the broker answered {type(confirm).__name__}, no ack"
             raise edge.PublishFailed(msg)

@@ -83,6 +83,11 @@ def virtual_host(amqp_url: str) -> str:
     return unquote(urlsplit(amqp_url).path.removeprefix("/")) or "/"
 
 
+def user_of(amqp_url: str) -> str:
+    """The user whom an AMQP URL names; RabbitMQ's `guest` when it names none."""
+    return unquote(urlsplit(amqp_url).username or "guest")
+
+
 async def read_broker(management_url: str, vhost: str) -> Live:
     """Ask for everything in a virtual host; of consumers the API learns some seconds late.
 

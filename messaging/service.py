@@ -32,6 +32,7 @@ from messaging.database import Database, DatabaseUnavailable
 from messaging.edge import PublishFailed
 from messaging.health import Health
 from messaging.intake import Intake
+from messaging.management import user_of
 from messaging.metrics import Metrics
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
@@ -215,6 +216,7 @@ class Service:
             rabbit = courier = RabbitCourier(
                 cast("Any", self.broker),
                 self.publishers,
+                user=user_of(settings.amqp_url.get_secret_value()),
                 publish_timeout=settings.publish_timeout,
                 connected=lambda: self.broker.connected,
                 metrics=self.metrics,

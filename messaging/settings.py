@@ -7,19 +7,24 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 
+from messaging import secret_files
 from messaging.topology import DEFAULT_TIERS, Delay
 
 KNOWN_PASSWORDS = frozenset({"guest", "orders", "postgres", "password", "secret", "changeme"})
-"""RabbitMQ's own, compose.yml's, and what people type first."""
+"""RabbitMQ's own, and what people type first."""
 
 
 class ServiceSettings(BaseSettings):
     """Settings that all services share. Durations are seconds.
 
-    A service subclasses it with `model_config = SettingsConfigDict(env_prefix="PAYMENT_")`.
+    A service subclasses it with `model_config = SettingsConfigDict(env_prefix="PAYMENT_")`. What is not in the
+    environment is looked for in files: `/run/secrets/payment_amqp_password`.
     """
 
-    model_config = SettingsConfigDict(hide_input_in_errors=True)  # an error repeats no part of a URL with a password
+    model_config = SettingsConfigDict(
+        hide_input_in_errors=True,  # an error repeats no part of a URL with a password
+        secrets_dir=secret_files.folder(),
+    )
 
     amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     """Where RabbitMQ is, with user, password and virtual host."""
@@ -27,6 +32,9 @@ class ServiceSettings(BaseSettings):
     """The service's own PostgreSQL database, `postgresql://user:password@host:port/name`.
 
     Starting without it is an error."""
+    amqp_password: SecretStr | None = None
+    database_password: SecretStr | None = None
+    """Passwords of the users in the URLs, for URLs that hold none."""
 
     production: bool = False
     """Whether a start with a secret that others know is refused."""
@@ -68,6 +76,12 @@ class ServiceSettings(BaseSettings):
                 yield f"{name} has no password, or one that everybody knows"
 
     @model_validator(mode="after")
+    def _complete_urls(self) -> Self:
+        self.amqp_url = completed(self.amqp_url, self.amqp_password)
+        self.database_url = completed(self.database_url, self.database_password)
+        return self
+
+    @model_validator(mode="after")
     def _refuse_weak_secrets(self) -> Self:
         if self.production and (weak := list(self.weak_secrets())):
             msg = f"not in production: {'; '.join(weak)}"
@@ -79,3 +93,9 @@ class ServiceSettings(BaseSettings):
     def _split(cls, value: object) -> object:
         """The environment gives the tiers as `1s,5s,30s`."""
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def completed(url: SecretStr, password: SecretStr | None) -> SecretStr:
+    """The URL with that password for its user, unless it holds one, or there is none to give."""
+    given = None if password is None else password.get_secret_value()
+    return SecretStr(secret_files.with_password(url.get_secret_value(), given))

@@ -60,18 +60,20 @@ def read_topology(path: Path = DOCUMENT) -> Topology:
 def consumers_of(document: Mapping[str, Any]) -> dict[str, int]:
     """The queues from which a handler receives, each with its prefetch."""
     return {
-        _referred(document, operation["channel"])["bindings"]["amqp"]["queue"]["name"]: operation["bindings"]["amqp"][
+        referred(document, operation["channel"])["bindings"]["amqp"]["queue"]["name"]: operation["bindings"]["amqp"][
             PREFETCH
         ]
-        for operation in _operations(document, "receive")
+        for operation in operations(document, "receive")
     }
 
 
-def _operations(document: Mapping[str, Any], action: str) -> Iterator[Mapping[str, Any]]:
+def operations(document: Mapping[str, Any], action: str) -> Iterator[Mapping[str, Any]]:
+    """The operations with that action."""
     return (operation for operation in document["operations"].values() if operation["action"] == action)
 
 
-def _referred(document: Mapping[str, Any], reference: Mapping[str, str]) -> Mapping[str, Any]:
+def referred(document: Mapping[str, Any], reference: Mapping[str, str]) -> Mapping[str, Any]:
+    """What a reference within the document leads to."""
     found: Any = document
     for part in reference["$ref"].removeprefix("#/").split("/"):
         found = found[part]

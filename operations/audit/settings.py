@@ -8,19 +8,25 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from messaging.settings import KNOWN_PASSWORDS
+from messaging import secret_files
+from messaging.settings import KNOWN_PASSWORDS, completed
 
 
 class AuditSettings(BaseSettings):
     """Variables that begin with OPERATIONS_AUDIT_. Durations are seconds."""
 
     model_config = SettingsConfigDict(
-        env_prefix="OPERATIONS_AUDIT_", env_nested_delimiter="__", hide_input_in_errors=True
+        env_prefix="OPERATIONS_AUDIT_",
+        env_nested_delimiter="__",
+        hide_input_in_errors=True,
+        secrets_dir=secret_files.folder(),
     )
 
     databases: dict[str, SecretStr] = {}
     """The services' databases, as a role that may only read (`python -m messaging readers` makes it):
     `OPERATIONS_AUDIT_DATABASES__PAYMENT`. Without any of them nothing is audited."""
+    reader_password: SecretStr | None = Field(default=None, validation_alias="OPERATIONS_READER_PASSWORD")
+    """That role's password, for URLs that hold none."""
 
     interval: float = Field(default=30.0, gt=0)
     """How often is looked."""
@@ -43,10 +49,11 @@ class AuditSettings(BaseSettings):
     """Whether a start with a password that others know is refused."""
 
     @model_validator(mode="after")
-    def _refuse_bad_urls(self) -> Self:
+    def _complete_urls(self) -> Self:
         for name, url in self.databases.items():
+            self.databases[name] = complete = completed(url, self.reader_password)
             try:
-                password = make_url(url.get_secret_value()).password
+                password = make_url(complete.get_secret_value()).password
             except ArgumentError:
                 raise ValueError(f"that of {name} is no URL like postgresql://user:password@host:5432/name") from None
             if self.production and (not password or password in KNOWN_PASSWORDS):

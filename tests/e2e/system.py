@@ -13,7 +13,11 @@ from devstack.ports import any_free_port
 from devstack.process import Process
 from devstack.servers import PostgresServer, RabbitServer
 from devstack.services import API, CONTROL_ROOM, HOST, SEEDED, SERVICES, Wiring
+from messaging import rights, roles
+from messaging.asyncapi import reading
+from messaging.management import virtual_host as virtual_host_of
 from messaging.migrations import migrate
+from messaging.rights import rights_of
 from tests.broker.rabbit import virtual_host
 
 TIERS = "50ms,100ms,200ms,400ms"
@@ -26,6 +30,8 @@ ENVIRONMENT = {
 JOB_SECONDS = 60
 READY_SECONDS = 60
 STOP_SECONDS = 20
+PASSWORD = "of-a-test"
+"""Of every service's user and role."""
 
 
 @dataclass
@@ -36,6 +42,8 @@ class System:
     management_url: str
     folder: Path
     running: list[Process] = field(default_factory=list[Process])
+    narrow: Wiring | None = None
+    """What the services are told: each its own user on the broker, and its own role in its database."""
 
     @property
     def api(self) -> str:
@@ -58,16 +66,18 @@ class System:
         return {"Authorization": f"Bearer {self.wiring.api_keys['client']}"}
 
     async def prepare(self, names: Sequence[str] = SERVICES) -> None:
-        """Migrate, declare, seed: what runs ahead of these services."""
+        """Migrate, declare, seed, grant: what runs ahead of these services."""
         self.folder.mkdir(parents=True)
         for service in names:  # here, and not as jobs, which would spend most of their time on imports
             await asyncio.to_thread(migrate, service, self.wiring.databases[service])
         seeds = [services.seed_job(service, self.wiring, self.folder) for service in SEEDED if service in names]
         self._run_all([services.topology_job(self.wiring, self.folder), *seeds])
+        self.narrow = await narrowed(self.wiring, self.management_url, names)
 
     async def start(self, names: Sequence[str], replica: str = "") -> list[Process]:
         """Start services side by side; return once each says that it is ready. A replica has its own ports and log."""
-        wiring, logs = self.wiring, self.folder
+        assert self.narrow is not None, "prepare comes first"
+        wiring, logs = self.narrow, self.folder
         if replica:
             wiring = replace(wiring, http_ports={name: any_free_port() for name in SERVICES})
             logs = self.folder / replica
@@ -135,6 +145,22 @@ async def running(
         system.stop()
     finally:
         system.kill()
+
+
+async def narrowed(wiring: Wiring, management_url: str, names: Sequence[str]) -> Wiring:
+    """The same, with a user and a role for each of these services that have the rights of production and no others."""
+    topology = reading.read_topology().with_tiers(TIERS.split(","))
+    granted = rights_of(reading.load(), topology)
+    users = [(name, granted[name], PASSWORD) for name in names]
+    await rights.grant(management_url, virtual_host_of(wiring.amqp_url), users)
+    for name in names:
+        await roles.grant(wiring.databases[name], name, PASSWORD, roles.SERVING)
+    broker = httpx2.URL(wiring.amqp_url)
+    return replace(
+        wiring,
+        amqp_urls={name: str(broker.copy_with(username=name, password=PASSWORD)) for name in names},
+        databases={name: roles.as_role(wiring.databases[name], PASSWORD, name) for name in names},
+    )
 
 
 async def ready(process: Process, port: int) -> None:

@@ -12,7 +12,7 @@ from devstack.servers import PostgresServer
 from messaging.asyncapi.reading import read_topology
 from messaging.database import Database
 from messaging.migrations import migrate
-from messaging.readers import grant_reading
+from messaging.roles import grant
 from operations.audit.balance import Audit
 from operations.audit.messages import Delivery, Parked
 from operations.audit.settings import AuditSettings
@@ -29,7 +29,7 @@ async def shop(clone_database: Clone) -> Shop:
     """Four databases that a reader may read, with one old order of each end."""
     shop = Shop({service: await clone_database(service) for service in SERVICES})
     for url in shop.urls.values():
-        await grant_reading(url, READER, PASSWORD)
+        await grant(url, READER, PASSWORD)
     await shop.open()
     for stage in ("done", "rejected", "cancelled"):
         await shop.order(stage)
@@ -42,7 +42,7 @@ async def original(postgres_server: PostgresServer) -> Shop:
     shop = Shop({service: postgres_server.create_database(f"audited_{service}") for service in SERVICES})
     for service, url in shop.urls.items():
         await asyncio.to_thread(migrate, service, url)
-        await grant_reading(url, READER, PASSWORD)
+        await grant(url, READER, PASSWORD)
     await shop.open()
     for stage in ("done", "rejected", "cancelled", "reserved", "ready", "unpaid"):
         await shop.order(stage)

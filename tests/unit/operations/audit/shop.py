@@ -11,7 +11,7 @@ from uuid import UUID, uuid4, uuid5
 import asyncpg
 
 from messaging.asyncapi.reading import read_topology
-from messaging.readers import as_reader
+from messaging.roles import as_role
 from operations.audit.balance import consumers
 
 OLD, YOUNG = timedelta(hours=2), timedelta(seconds=10)
@@ -129,7 +129,7 @@ class Shop:
     @property
     def readers(self) -> Mapping[str, str]:
         """The URLs of the role that may only read."""
-        return {service: as_reader(url, PASSWORD, READER) for service, url in self.urls.items()}
+        return {service: as_role(url, PASSWORD, READER) for service, url in self.urls.items()}
 
     async def run(self, service: str, statement: str, *values: object) -> None:
         """Change a service's database by hand."""

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from messaging.__main__ import app
-from messaging.readers import as_reader, scram
+from messaging.roles import as_role, scram
 
 pytestmark = pytest.mark.database
 
@@ -39,7 +39,7 @@ def run(url: str) -> Run:
 
 async def ask(url: str, statement: str, role: str = ROLE, password: str = PASSWORD) -> Any:
     """Ask the database as the role."""
-    connection: Any = await asyncpg.connect(as_reader(url, password, role))
+    connection: Any = await asyncpg.connect(as_role(url, password, role))
     try:
         return await connection.fetchval(statement)
     finally:
@@ -109,7 +109,7 @@ async def test_a_missing_role_needs_a_password(run: Run) -> None:
 async def test_who_may_not_make_roles_is_told_what_to_do(url: str, run: Run) -> None:
     """A database's user that may not make roles is told how to go on, and nothing is half done that matters."""
     await change(url, "DROP ROLE IF EXISTS modest; CREATE ROLE modest LOGIN PASSWORD 'modest'")
-    said = await run(PASSWORD, "not_there_yet", as_reader(url, "modest", "modest"))
+    said = await run(PASSWORD, "not_there_yet", as_role(url, "modest", "modest"))
     assert said.startswith("1: ")
     assert "CREATE ROLE not_there_yet LOGIN" in said
 

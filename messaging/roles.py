@@ -1,9 +1,10 @@
-"""A role that may read a service's database and do nothing else, for whoever audits or watches it."""
+"""Roles of a service's database: one for the service, which changes rows but no table, and one that may only read."""
 
 import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -12,33 +13,50 @@ from sqlalchemy.engine import make_url
 from messaging.database import CONNECT_TIMEOUT, DatabaseUnavailable
 
 ROLE = "orders_reader"
-"""Its name, unless another is given."""
+"""The name of the one that may only read, unless another is given."""
 ITERATIONS = 4096
 """Of the password's hash: PostgreSQL's own number."""
 
 # Names and the hash are quoted by the server; a statement of this kind takes no parameters.
 _CREATE = "SELECT format('CREATE ROLE %I NOLOGIN', $1::text)"
 _LOGIN = "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)"
-_GRANTS = (
+_ENTER = (
     "SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), $1::text)",
     "SELECT format('GRANT USAGE ON SCHEMA public TO %I', $1::text)",
+)
+READING = (
+    *_ENTER,
     "SELECT format('GRANT SELECT ON ALL TABLES IN SCHEMA public TO %I', $1::text)",
     "SELECT format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO %I', $1::text)",
 )
-"""The last is for tables to come: those that the same user makes, whose migrations they are."""
+"""Read every table. The last is for tables to come: those that the same user makes, whose migrations they are."""
+_ROWS = "SELECT, INSERT, UPDATE, DELETE"
+SERVING = (
+    *_ENTER,
+    f"SELECT format('GRANT {_ROWS} ON ALL TABLES IN SCHEMA public TO %I', $1::text)",
+    f"SELECT format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {_ROWS} ON TABLES TO %I', $1::text)",
+    "SELECT format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO %I', $1::text)",
+    "SELECT format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO %I', $1::text)",
+    # what another service's user, or anybody else, had by default
+    "SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database())",
+    "SELECT 'REVOKE CREATE ON SCHEMA public FROM PUBLIC'",
+    # which migrations have run is for those to say who run them
+    "SELECT format('REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM %I', $1::text)",
+)
+"""Read and change rows, of tables to come, too; nothing else, and nobody else."""
 
 
 class NoRight(Exception):  # noqa: N818 - a state
     """The database's user may not make roles, or not change this one."""
 
 
-def as_reader(url: str, password: str, role: str = ROLE) -> str:
+def as_role(url: str, password: str, role: str = ROLE) -> str:
     """The URL of the same database, as that role."""
     return make_url(url).set(username=role, password=password).render_as_string(hide_password=False)
 
 
-async def grant_reading(url: str, role: str, password: str | None) -> None:
-    """Let the role read every table of the database, now and in future; harmless when repeated.
+async def grant(url: str, role: str, password: str | None, grants: Sequence[str] = READING) -> None:
+    """Let the role do that in the database, now and in future; harmless when repeated. The owner's URL is needed.
 
     With a password, the role is made if it is missing, and may log in with it; the server and its logs see the
     password's hash only. Without one, the role must be there. Raises DatabaseUnavailable, NoRight, and LookupError
@@ -49,22 +67,22 @@ async def grant_reading(url: str, role: str, password: str | None) -> None:
     except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
         raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
     try:
-        await _grant(connection, role, password)
+        await _grant(connection, role, password, grants)
     except asyncpg.InsufficientPrivilegeError as error:
         raise NoRight(str(error)) from error
     finally:
         await connection.close()
 
 
-async def _grant(connection: Any, role: str, password: str | None) -> None:
+async def _grant(connection: Any, role: str, password: str | None, grants: Sequence[str]) -> None:
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role):
         if password is None:
             raise LookupError(f"no role {role!r} is here")
         await connection.execute(await connection.fetchval(_CREATE, role))
     if password is not None:
         await connection.execute(await connection.fetchval(_LOGIN, role, scram(password)))
-    for grant in _GRANTS:
-        await connection.execute(await connection.fetchval(grant, role))
+    for each in grants:
+        await connection.execute(await connection.fetchval(each, *([role] if "$1" in each else [])))
 
 
 def scram(password: str) -> str:
