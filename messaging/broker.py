@@ -1,4 +1,4 @@
-"""FastStream's RabbitBroker on two connections: one consumes, one publishes.
+"""FastStream's RabbitBroker on two connections, one consumes, one publishes; each goes on at another node of a cluster.
 
 Under a memory or disk alarm RabbitMQ blocks every connection that publishes
 (https://www.rabbitmq.com/docs/connection-blocked). A consumer on the same connection could no longer acknowledge.
@@ -6,6 +6,11 @@ Under a memory or disk alarm RabbitMQ blocks every connection that publishes
 
 from __future__ import annotations
 
+import asyncio
+import random
+from collections.abc import Sequence
+from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, cast
 
 from aio_pika import RobustConnection, connect_robust
@@ -13,20 +18,62 @@ from faststream.rabbit import Channel, RabbitBroker
 from faststream.rabbit.helpers.channel_manager import ChannelManagerImpl
 from faststream.rabbit.helpers.declarer import RabbitDeclarerImpl
 from typing_extensions import override
+from yarl import URL
+
+from messaging.nodes import at_nodes
 
 if TYPE_CHECKING:
     from faststream.rabbit.publisher.producer import AioPikaFastProducerImpl
 
-HEARTBEAT = 6
-"""Seconds; a frozen broker is noticed after about three."""
+HEARTBEAT = 5
+"""Seconds; aiormq gives a silent broker up after three of them and as many seconds: 18 to 20 s in all."""
 RECONNECT_INTERVAL = 1.0
 """Seconds between attempts to connect again."""
+ATTEMPT_TIMEOUT = 5.0
+"""Seconds for one attempt at one node: a frozen one accepts it and says nothing, one cut off not even that."""
+RESTORE_TIMEOUT = 15.0
+"""Seconds in which a new connection has its channels and consumers back: a node without a majority cannot give them."""
+
+
+class NodeConnection(RobustConnection):
+    """A connection to one node of several: when it is lost, or cannot be had, the next attempt is at the next node.
+
+    Each connection has the nodes in an order of its own, so those of many processes spread over them.
+    """
+
+    def __init__(self, url: URL, *, nodes: Sequence[str], **options: Any) -> None:
+        urls = at_nodes(str(url), nodes)
+        self._urls = cycle(URL(each) for each in random.sample(urls, k=len(urls)))
+        super().__init__(next(self._urls), **options)
+
+    @override
+    async def _on_connection_close(self, closing: asyncio.Future[Any]) -> None:
+        await super()._on_connection_close(closing)  # pyright: ignore[reportUnknownMemberType] - its Future is bare
+        self.url = next(self._urls)
+
+    @override
+    async def _on_connected(self) -> None:
+        transport = self.transport
+        try:
+            async with asyncio.timeout(RESTORE_TIMEOUT):
+                await super()._on_connected()
+        except TimeoutError as error:
+            if transport is not None:
+                await asyncio.gather(transport.connection.close(error), return_exceptions=True)
+            raise
 
 
 class TwoConnectionBroker(RabbitBroker):
-    """A RabbitBroker whose producer has a connection of its own. Its channel raises for what comes back unrouted."""
+    """A RabbitBroker whose producer has a connection of its own. Its channel raises for what comes back unrouted.
+
+    `nodes`, each `host` or `host:port`, are those of a cluster; the URL then gives everything but the host.
+    """
 
     _publishing: RobustConnection | None = None
+
+    def __init__(self, url: str, nodes: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(url, timeout=ATTEMPT_TIMEOUT, **options)
+        self._connection_kwargs["connection_class"] = partial(NodeConnection, nodes=nodes)
 
     @override
     async def _connect(self) -> RobustConnection:

@@ -94,6 +94,7 @@ class Service:
         self._drained = False
         self.broker = TwoConnectionBroker(
             amqp_url(settings.amqp_url.get_secret_value()),
+            settings.amqp_nodes,
             fail_fast=False,
             reconnect_interval=RECONNECT_INTERVAL,
             graceful_timeout=None,

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 
 from messaging import secret_files
+from messaging.nodes import Nodes
 from messaging.topology import DEFAULT_TIERS, Delay
 
 KNOWN_PASSWORDS = frozenset({"guest", "orders", "postgres", "password", "secret", "changeme"})
@@ -28,6 +29,10 @@ class ServiceSettings(BaseSettings):
 
     amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     """Where RabbitMQ is, with user, password and virtual host."""
+    amqp_nodes: Nodes = ()
+    """The nodes of a cluster, `rabbitmq1:5672,rabbitmq2:5672`: when one is lost, the service goes on at another.
+
+    They stand in for the host and port of `amqp_url`; a node without a port has that one's."""
     database_url: SecretStr = SecretStr("")
     """The service's own PostgreSQL database, `postgresql://user:password@host:port/name`.
 

@@ -36,6 +36,11 @@ class Proxy:
     def __post_init__(self) -> None:
         self._heard.set()
 
+    @property
+    def connections(self) -> int:
+        """How many pass through it now."""
+        return len(self._writers) // 2
+
     def hush(self) -> None:
         """Become a black hole: connections stay open, nothing passes in either direction."""
         self._heard.clear()
