@@ -22,6 +22,7 @@ _OPTIONS = [
 _SELECTIONS = {
     "runtime": ["pyproject.toml"],
     "test": ["pyproject.toml", "--group", "test", "--constraints", "requirements/runtime.txt"],
+    "scan": ["--group", "scan"],
     "load": ["--group", "load", "--constraints", "requirements/runtime.txt"],
     "postgres": ["--group", "postgres", "--no-deps"],
     "node": ["--group", "node", "--no-deps"],
