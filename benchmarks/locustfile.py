@@ -5,8 +5,8 @@ On a terminal:     locust -f benchmarks/locustfile.py --host http://127.0.0.1:80
 
 `--csv`, `--html` or `--json-file` keep the results. "order to final" is the time from the POST until the order was seen
 in a final state, in milliseconds, to within POLL_INTERVAL; an order that takes longer than PATIENCE is a failure.
-Install locust from requirements/load.txt. API_KEY holds the key of a client; without it, the one of the stack that
-`./run up` keeps running is taken.
+Install locust from requirements/load.txt. API_KEY holds the key of a client, or API_KEY_FILE names a file that does;
+without either, the one of the stack that `./run up` keeps running is taken.
 """
 
 # ruff: noqa: INP001, S311 - locust loads it by path; what customers order need not be secret
@@ -20,7 +20,16 @@ from pathlib import Path
 from locust import HttpUser, between, task
 
 ENDPOINTS = Path(__file__).parents[1] / ".stack" / "endpoints.json"
-KEY = os.environ.get("API_KEY") or json.loads(ENDPOINTS.read_text())["api_keys"]["client"]
+
+
+def key() -> str:
+    """The client's, from wherever it is."""
+    if file := os.environ.get("API_KEY_FILE"):
+        return Path(file).read_text().strip()
+    return os.environ.get("API_KEY") or json.loads(ENDPOINTS.read_text())["api_keys"]["client"]
+
+
+KEY = key()
 FINAL = {"ready", "rejected", "cancelled"}
 POLL_INTERVAL = 0.1
 PATIENCE = 30.0

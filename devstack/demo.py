@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,12 +12,15 @@ from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
 
+from devstack.endpoints import Endpoints
 from devstack.orders import OrderApi, Timeline
-from devstack.poison import InCustody
-from devstack.queues import Queue
-from devstack.scenarios import Scenario
+from devstack.poison import InCustody, publish_poison
+from devstack.queues import Queue, queues
+from devstack.scenarios import DEMO, Scenario
+from operations.cli.client import ControlRoom
 
 _POLL_SECONDS = 0.25
+_POISON_SECONDS = 10
 _DEAD = ".dlq"
 _COLOURS = {"ready": "green", "rejected": "yellow", "cancelled": "yellow", "cancelling": "magenta"}
 
@@ -45,6 +49,24 @@ class Run:
         if self.done and self.seconds is None:
             self.seconds = time.monotonic() - self.placed
         return before != self.timeline
+
+
+def show(endpoints: Endpoints, console: Console, *, seconds: float, check: Callable[[], None]) -> bool:
+    """Place the demo's orders and a message that breaks the contract; tell whether all ended as they should."""
+    with closing(OrderApi(endpoints.api, endpoints.api_keys["client"])) as api:
+        runs = place_and_follow(api, DEMO, console, seconds=seconds, check=check)
+    with closing(ControlRoom(endpoints.control_room, endpoints.api_keys["operator"])) as control_room:
+        poison = publish_poison(endpoints.amqp, control_room, seconds=_POISON_SECONDS)
+        in_custody = Counter(letter["queue"] for letter in control_room.get("/dead-letters")["dead_letters"])
+    for run in runs:
+        tell(run, console)
+    tell_poison(poison, console)
+    if endpoints.rabbitmq_management:
+        console.print(queue_depths(queues(endpoints.amqp, endpoints.rabbitmq_management), in_custody))
+    good = sum(run.as_expected for run in runs)
+    ok = good == len(runs) and poison is not None
+    console.print(f"\n[{'green' if ok else 'red'}]{good} of {len(runs)} orders ended as they should.[/]")
+    return ok
 
 
 def place_and_follow(
