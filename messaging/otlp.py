@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.asyncpg import (  # pyright: ignore[reportMissingTypeStubs]
     AsyncPGInstrumentor,
 )
-from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind, Status
 from opentelemetry.util.types import Attributes
 from typing_extensions import override
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 PROTOCOL = "http/protobuf"
 QUIET_PATHS = "livez,readyz,metrics"
@@ -52,6 +54,10 @@ def provider(service: str, exporter: str) -> TracerProvider:
 
 def serve(api: FastAPI, made: TracerProvider) -> None:
     """Trace the requests of a REST application."""
+    from opentelemetry.instrumentation.fastapi import (  # noqa: PLC0415 - only images of REST services hold it
+        FastAPIInstrumentor,
+    )
+
     FastAPIInstrumentor.instrument_app(
         api, tracer_provider=made, excluded_urls=QUIET_PATHS, exclude_spans=["receive", "send"]
     )

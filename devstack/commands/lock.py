@@ -9,6 +9,7 @@ import typer
 
 from devstack.errors import StackError
 from devstack.paths import CHECKOUT
+from devstack.services import SERVICES
 
 _UV = Path(sys.executable).parent / "uv"  # of the test group
 _OPTIONS = [
@@ -22,6 +23,7 @@ _OPTIONS = [
 _SELECTIONS = {
     "runtime": ["pyproject.toml"],
     "test": ["pyproject.toml", "--group", "test", "--constraints", "requirements/runtime.txt"],
+    **{service: ["--group", service, "--constraints", "requirements/runtime.txt"] for service in SERVICES},
     "scan": ["--group", "scan"],
     "load": ["--group", "load", "--constraints", "requirements/runtime.txt"],
     "postgres": ["--group", "postgres", "--no-deps"],
