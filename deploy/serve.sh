@@ -4,6 +4,7 @@
 set -eu
 prefix=$(printf '%s' "$SERVICE" | tr '[:lower:]' '[:upper:]')
 eval "format=\${${prefix}_LOG_FORMAT:-json}"
+# shellcheck disable=SC2154 # eval has set it
 export "${prefix}_HTTP_HOST=0.0.0.0" "${prefix}_HTTP_PORT=8000" "${prefix}_LOG_FORMAT=$format"
 case $SERVICE in
 order_api | operations)
