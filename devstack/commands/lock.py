@@ -26,6 +26,7 @@ _SELECTIONS = {
     **{service: ["--group", service, "--constraints", "requirements/runtime.txt"] for service in SERVICES},
     "scan": ["--group", "scan"],
     "load": ["--group", "load", "--constraints", "requirements/runtime.txt"],
+    "cloudwatch": ["--group", "cloudwatch", "--constraints", "requirements/runtime.txt"],
     "postgres": ["--group", "postgres", "--no-deps"],
     "node": ["--group", "node", "--no-deps"],
 }

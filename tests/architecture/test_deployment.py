@@ -145,5 +145,5 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
 def test_compose_publishes_on_this_machine_only() -> None:
     """No port is open to the network."""
     ports = [port for service in COMPOSE.values() for port in service.get("ports", ())]
-    assert len(ports) == 4
+    assert len(ports) == 6
     assert all(port.startswith("127.0.0.1:") for port in ports)
