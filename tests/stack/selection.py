@@ -10,6 +10,7 @@ STACKS = ("compose",)
 PATIENCE = 600
 """Seconds; a test may be the one that has the images built."""
 _LEFT_OUT = pytest.StashKey[dict[str, str]]()
+_MEASURED = pytest.StashKey[list[str]]()
 
 
 def stack(config: pytest.Config) -> str | None:
@@ -19,7 +20,7 @@ def stack(config: pytest.Config) -> str | None:
 
 def assert_possible(config: pytest.Config) -> None:
     """Raise UsageError if containers are asked for, and this machine cannot run them."""
-    config.stash[_LEFT_OUT] = {}
+    config.stash[_LEFT_OUT], config.stash[_MEASURED] = {}, []
     name = stack(config)
     if name and (lack := lacking()):
         raise pytest.UsageError(f"--stack {name} needs Docker Engine with Compose v2: {lack}")
@@ -28,6 +29,11 @@ def assert_possible(config: pytest.Config) -> None:
 def left_out(config: pytest.Config) -> dict[str, str]:
     """What was left out so far, and what to do about it or why."""
     return config.stash[_LEFT_OUT]
+
+
+def measured(config: pytest.Config) -> list[str]:
+    """What tests have to tell at the end of the run."""
+    return config.stash[_MEASURED]
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -56,7 +62,9 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def report(terminal: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """One line for each that was left out."""
+    """One line for each that was left out, and for each measurement."""
+    for line in measured(config):
+        terminal.write_line(line)
     for what, way in sorted(left_out(config).items()):
         terminal.write_line(f"{what}: not run ({way})")
 

@@ -14,7 +14,7 @@ from devstack.errors import StackError
 from devstack.paths import CHECKOUT
 from devstack.ports import any_free_port, is_free
 from devstack.process import Process
-from devstack.services import API, CONTROL_ROOM, SERVICES, Wiring
+from devstack.services import API, CONTROL_ROOM, HOST, SERVICES, Wiring
 from tests.e2e.system import System
 from tests.stack.docker import Container, Project
 from tests.stack.servers import PostgresContainer, RabbitContainer
@@ -32,6 +32,12 @@ class Composed(System):
         self.project = project
         self._operator = operator
         self.running = [self._process(container) for each in SERVICES for container in project.containers(each)]
+
+    @property
+    def apis(self) -> list[str]:
+        """Where the order API's replicas may answer."""
+        first = self.wiring.http_ports[API]
+        return [f"http://{HOST}:{port}" for port in range(first, first + REPLICAS)]
 
     @property
     @override
@@ -81,6 +87,7 @@ class ComposedStack:
             **{f"{service.upper()}_DB_PORT": str(any_free_port()) for service in SERVICES},
             **{name: str(any_free_port()) for name in ("AMQP_PORT", "RABBITMQ_MANAGEMENT_PORT", "SUITE_DB_PORT")},
             **{name: str(any_free_port()) for name in ("SPARE_DB_PORT", "SPARE_AMQP_PORT", "SPARE_MANAGEMENT_PORT")},
+            **{name: str(any_free_port()) for name in ("LOCUST_PORT", "CLOUDWATCH_PORT")},
             "API_PORT": _free_range(),
             "CONTROL_ROOM_PORT": _free_range(),
         }
@@ -96,7 +103,7 @@ class ComposedStack:
             self.project.container("rabbitmq"),
             port=self.port("AMQP_PORT"),
             management_port=self.port("RABBITMQ_MANAGEMENT_PORT"),
-            user="orders:orders",
+            user=f"administrator:{self._secret('rabbitmq', 'amqp_password')}",
         )
 
     def postgres(self) -> PostgresContainer:
@@ -127,16 +134,22 @@ class ComposedStack:
         operator = self._key(CONTROL_ROOM, "operations")
         wiring = Wiring(
             amqp_url=rabbitmq.amqp_url,
-            databases={
-                each: f"postgresql://{each}:orders@127.0.0.1:{self.port(f'{each.upper()}_DB_PORT')}/{each}"
-                for each in SERVICES
-            },
+            databases={each: self._database(each) for each in SERVICES},
             http_ports={API: self.port("API_PORT"), CONTROL_ROOM: self.port("CONTROL_ROOM_PORT")},
             extra={},
             api_keys={"client": self._key(API), "operator": self._key(API, "operations")},
             management_url=rabbitmq.management_url,
         )
         return Composed(self.project, wiring, operator)
+
+    def _database(self, service: str) -> str:
+        """A service's database, as its owner."""
+        password = self._secret(f"{service}_db", "database_password")
+        port = self.port(f"{service.upper()}_DB_PORT")
+        return f"postgresql://{service}_owner:{password}@{HOST}:{port}/{service}"
+
+    def _secret(self, holder: str, name: str) -> str:
+        return self.project.compose("exec", "--no-TTY", holder, "cat", f"/run/secrets/{name}").strip()
 
     def _key(self, service: str, *scopes: str) -> str:
         options = [part for scope in scopes for part in ("--scope", scope)]
