@@ -11,6 +11,7 @@ from devstack.commands.alarms import alarms
 from devstack.commands.assets import assets
 from devstack.commands.asyncapi import asyncapi
 from devstack.commands.audit import audit
+from devstack.commands.aws import aws
 from devstack.commands.check import check
 from devstack.commands.contracts import contracts
 from devstack.commands.demo import demo
@@ -53,6 +54,7 @@ app.command(context_settings={**PASSES_ON, "help_option_names": []})(contracts)
 app.command(context_settings=PASSES_ON)(verify)
 app.command(context_settings=PASSES_ON)(topology)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(alarms)
+app.command(context_settings={**PASSES_ON, "help_option_names": []})(aws)
 app.command()(lock)
 
 

@@ -10,9 +10,11 @@ from typing import Any, cast
 import boto3  # pyright: ignore[reportMissingTypeStubs]
 import httpx2
 import pytest
+import yaml
 from moto.server import ThreadedMotoServer
 
 from devstack.aws.template import MAIN, Template
+from tests.architecture.rules import ROOT
 from tests.aws.hosts import BROKER, INSTANCE, SERVICES, Started, environment, gateway, options, start, variables
 from tests.stack.docker import lacking
 
@@ -20,6 +22,9 @@ pytestmark = [pytest.mark.stack("compose"), pytest.mark.timeout(300)]
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 AWS = {"AWS::StackName": "orders", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::URLSuffix": "amazonaws.com"}
+
+COMPOSED: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
+TRUST = {"SSL_CERT_FILE", "PGSSLMODE", "PGSSLROOTCERT"}
 
 
 def password(secret: str) -> str:
@@ -186,12 +191,18 @@ def test_the_control_host_sets_a_release_up_before_the_control_room_starts(accou
     assert order == [set_up, operations]
     told = environment(set_up)
     assert "/run/orders/secrets:/run/secrets:ro" in options(set_up, "--volume")
+    assert told["SECRETS_TREE"] == "/run/secrets"
+    assert set(told) - TRUST == set(COMPOSED["setup"]["environment"]), "what the job is told by compose.yml"
     assert told["AMQP_URL"] == f"amqps://administrator@{BROKER}:5671/orders"
     assert told["RABBITMQ_MANAGEMENT_URL"] == f"https://administrator@{BROKER}:443"
     assert all(told[f"{each.upper()}_DATABASE_URL"].startswith(f"postgresql://{each}_owner@") for each in SERVICES)
     assert started.tree["secrets/administrator/operations_database_password"] == "10001 400"
     assert started.tree["secrets/administrator/amqp_password"] == "10001 400"
 
+    known = {
+        name for name in COMPOSED["operations"]["environment"] if "ORDER_API_" not in name.replace("__ORDER_API", "")
+    }
+    assert {name for name in known if name.startswith("OPERATIONS_")} <= set(environment(operations))
     assert options(operations, "--publish") == ["127.0.0.1:8100:8000"], "reached by a session alone"
     assert [each for each in options(operations, "--volume") if "secrets" in each] == [
         "/run/orders/secrets/operations:/run/secrets:ro"

@@ -181,6 +181,7 @@ set_up() {
     mapfile -t options < <(logs_to hosts "set-up/$RELEASE/$INSTANCE")
     docker pull --quiet "$IMAGES-setup:$RELEASE"
     docker run --rm --name set-up --volume "$run/secrets:/run/secrets:ro" "${confined[@]}" "${options[@]}" "${urls[@]}" \
+        --env SECRETS_TREE=/run/secrets --env SECRETS_DIR=/run/secrets/administrator \
         --env "AMQP_URL=amqps://administrator@$BROKER:5671/orders" \
         --env "RABBITMQ_MANAGEMENT_URL=https://administrator@$BROKER:$MANAGEMENT_PORT" "$IMAGES-setup:$RELEASE"
     aws ssm put-parameter --name "$done" --type String --value "$(date -u +%FT%TZ)" --overwrite >"$run/set-up.answer"
