@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import ssl
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
 import asyncpg
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -36,9 +37,28 @@ class DatabaseUnavailable(Exception):  # noqa: N818 - an outcome
     """The database is down, out of reach, read-only or full. Nobody's message is to blame."""
 
 
-def asyncpg_url(url: str) -> str:
-    """The URL for SQLAlchemy's asyncpg dialect, whatever `postgres` scheme it came with."""
-    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+def async_engine(url: str, *, connect_args: Mapping[str, Any] = {}, **options: Any) -> AsyncEngine:
+    """An engine for a URL with any `postgres` scheme. TLS is as libpq's `sslmode` and `sslrootcert` in it say.
+
+    `verify-full` checks the server's certificate and name, `verify-ca` the certificate alone, against the authorities
+    in that file, or the system's; for the other modes see https://www.postgresql.org/docs/17/libpq-ssl.html. Raises
+    OSError for a file that cannot be read.
+    """
+    given = make_url(url).set(drivername="postgresql+asyncpg")
+    return create_async_engine(
+        given.difference_update_query(["sslmode", "sslrootcert"]),
+        connect_args={**connect_args, **_tls(given)},
+        **options,
+    )
+
+
+def _tls(url: URL) -> Mapping[str, Any]:
+    mode, authorities = url.query.get("sslmode"), url.query.get("sslrootcert")
+    if mode not in {"verify-ca", "verify-full"}:
+        return {} if mode is None else {"ssl": mode}
+    context = ssl.create_default_context(cafile=str(authorities) if authorities else None)
+    context.check_hostname = mode == "verify-full"
+    return {"ssl": context}
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -85,8 +105,8 @@ class Database:
         if not self.url:
             msg = f"{self.name.upper()}_DATABASE_URL is not set"
             raise DatabaseUnavailable(msg)
-        return create_async_engine(
-            asyncpg_url(self.url),
+        return async_engine(
+            self.url,
             pool_size=self._pool_size,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT,

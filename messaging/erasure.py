@@ -13,11 +13,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, MetaData, Table, Text, Uuid, any_, literal, pool, select, update
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from messaging import edge
-from messaging.database import DatabaseUnavailable, asyncpg_url, is_unavailable
+from messaging.database import DatabaseUnavailable, async_engine, is_unavailable
 from messaging.personal import ERASED, replaced
 from messaging.tables import BODY, PERSONAL, TEXT
 
@@ -58,7 +57,7 @@ async def erase(
     """
     if not url:
         raise DatabaseUnavailable("its URL is not given")
-    engine = create_async_engine(asyncpg_url(url), poolclass=pool.NullPool, hide_parameters=True)
+    engine = async_engine(url, poolclass=pool.NullPool, hide_parameters=True)
     try:
         async with AsyncSession(engine) as db:
             changed = 0

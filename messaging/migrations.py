@@ -11,9 +11,8 @@ from alembic import command, context
 from alembic.config import Config
 from sqlalchemy import MetaData, pool, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from messaging.database import asyncpg_url
+from messaging.database import async_engine
 from messaging.tables import KERNEL
 
 LOCK = 0x0DE5_0001
@@ -44,7 +43,7 @@ def run(metadata: MetaData) -> None:
 
 
 async def _run(metadata: MetaData, url: str) -> None:
-    engine = create_async_engine(asyncpg_url(url), poolclass=pool.NullPool)
+    engine = async_engine(url, poolclass=pool.NullPool)
     async with engine.begin() as connection:
         await connection.run_sync(_migrate, metadata)
     await engine.dispose()

@@ -17,6 +17,14 @@ from tests.architecture.rules import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
 VOLUMES: set[str] = set(yaml.safe_load((ROOT / "compose.yml").read_text())["volumes"])
+
+
+class _Merging(yaml.SafeLoader):
+    """Reads `!override`, too, by which one compose file replaces what another says."""
+
+
+_Merging.add_constructor("!override", lambda loader, node: loader.construct_sequence(node))  # pyright: ignore[reportArgumentType, reportUnknownArgumentType, reportUnknownLambdaType, reportUnknownMemberType]
+TLS: dict[str, Any] = yaml.load((ROOT / "compose.tls.yml").read_text(), _Merging)["services"]  # noqa: S506 - a SafeLoader
 WITHOUT_TEST_SUPPORT = shutil.ignore_patterns("__pycache__", "testing.py")
 
 
@@ -140,6 +148,17 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert "different secrets" in refused.stderr
     assert "another" not in refused.stderr
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_over_tls_every_server_is_verified(service: str) -> None:
+    """compose.tls.yml leaves no URL without TLS, and none whose server's name goes unchecked."""
+    told: dict[str, str] = TLS[service]["environment"]
+    urls = {name: url for name, url in COMPOSE[service]["environment"].items() if "_URL" in name or "DATABASES" in name}
+    assert {name for name, url in urls.items() if url and "ORDER_API_URL" not in name} == {*told} - {"SSL_CERT_FILE"}
+    for name, url in told.items():
+        if name != "SSL_CERT_FILE":
+            assert url.startswith(("amqps://", "https://")) or "sslmode=verify-full&sslrootcert=" in url
 
 
 def test_compose_publishes_on_this_machine_only() -> None:
