@@ -24,7 +24,8 @@ REGION, ACCOUNT = "eu-central-1", "123456789012"
 AWS = {"AWS::StackName": "orders", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::URLSuffix": "amazonaws.com"}
 
 COMPOSED: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
-TRUST = {"SSL_CERT_FILE", "PGSSLMODE", "PGSSLROOTCERT"}
+TRUST = "/etc/trust.pem"
+BY_TLS = f"?sslmode=verify-full&sslrootcert={TRUST}"
 
 
 def password(secret: str) -> str:
@@ -103,17 +104,18 @@ def test_a_host_of_services_starts_one_container_of_each(account: Account, tmp_p
             assert started.texts[file] == f"{password('orders/' + file.removeprefix('secrets/'))}\n"
         assert started.tree[f"secrets/{service}"] == "10001 500"
         [said] = started.runs(service)
-        mounted = {f"/run/orders/secrets/{service}:/run/secrets:ro", "/run/orders/trust.pem:/etc/trust.pem:ro"}
+        mounted = {f"/run/orders/secrets/{service}:/run/secrets:ro", f"/run/orders/trust.pem:{TRUST}:ro"}
         assert set(options(said, "--volume")) == mounted
         assert options(said, "--publish") == [f"{8000 + place}:8000"]
         assert {"--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp", "no-new-privileges"} <= set(said)  # noqa: S108
         told = environment(said)
-        assert told[f"{service.upper()}_AMQP_URL"] == f"amqps://{service}@{BROKER}:5671/orders"
-        assert told[f"{service.upper()}_DATABASE_URL"].startswith(f"postgresql://{service}@")
+        logical = service.title().replace("_", "")
+        assert told[f"{service.upper()}_AMQP_URL"] == f"amqps://{service}@{BROKER}:5671/orders?cafile={TRUST}"
+        assert (
+            told[f"{service.upper()}_DATABASE_URL"] == f"postgresql://{service}@{logical}.test:5432/{service}{BY_TLS}"
+        )
         assert told[f"{service.upper()}_PRODUCTION"] == "true"
-        assert (told["PGSSLMODE"], told["PGSSLROOTCERT"], told["SSL_CERT_FILE"]) == (
-            "verify-full", "/etc/trust.pem", "/etc/trust.pem",
-        )  # fmt: skip
+        assert told["SSL_CERT_FILE"] == TRUST
         assert f"awslogs-group=/orders/{service}" in options(said, "--log-opt")
         assert said[-1] == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/orders-{service}:1.4.0"
     assert (started.tree[""], started.tree["secrets"]) == ("0 700", "0 711")
@@ -192,10 +194,13 @@ def test_the_control_host_sets_a_release_up_before_the_control_room_starts(accou
     told = environment(set_up)
     assert "/run/orders/secrets:/run/secrets:ro" in options(set_up, "--volume")
     assert told["SECRETS_TREE"] == "/run/secrets"
-    assert set(told) - TRUST == set(COMPOSED["setup"]["environment"]), "what the job is told by compose.yml"
-    assert told["AMQP_URL"] == f"amqps://administrator@{BROKER}:5671/orders"
+    assert set(told) - {"SSL_CERT_FILE"} == set(COMPOSED["setup"]["environment"]), "what the job is told by compose.yml"
+    assert told["AMQP_URL"] == f"amqps://administrator@{BROKER}:5671/orders?cafile={TRUST}"
     assert told["RABBITMQ_MANAGEMENT_URL"] == f"https://administrator@{BROKER}:443"
-    assert all(told[f"{each.upper()}_DATABASE_URL"].startswith(f"postgresql://{each}_owner@") for each in SERVICES)
+    for each in SERVICES:
+        url = told[f"{each.upper()}_DATABASE_URL"]
+        assert url.startswith(f"postgresql://{each}_owner@")
+        assert url.endswith(BY_TLS)
     assert started.tree["secrets/administrator/operations_database_password"] == "10001 400"
     assert started.tree["secrets/administrator/amqp_password"] == "10001 400"
 

@@ -79,8 +79,9 @@ logs_to() { # GROUP STREAM: lines go to CloudWatch by Docker itself; while that 
 confined=(
     --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --pids-limit 512
     --volume "$run/trust.pem:/etc/trust.pem:ro"
-    --env SSL_CERT_FILE=/etc/trust.pem --env PGSSLMODE=verify-full --env PGSSLROOTCERT=/etc/trust.pem
+    --env SSL_CERT_FILE=/etc/trust.pem # for the management API
 )
+amqp_tls='?cafile=/etc/trust.pem' database_tls='?sslmode=verify-full&sslrootcert=/etc/trust.pem'
 
 # SERVICE PORT [OPTION...]: one container of the service, reached at this port of the host.
 service() {
@@ -90,8 +91,8 @@ service() {
     docker pull --quiet "$IMAGES-$service:$RELEASE"
     docker run --detach --name "$service" --restart on-failure --stop-timeout 30 --memory 1g \
         --publish "$port:8000" --volume "$run/secrets/$service:/run/secrets:ro" "${confined[@]}" "${options[@]}" \
-        --env "${upper}_AMQP_URL=amqps://$service@$BROKER:5671/orders" \
-        --env "${upper}_DATABASE_URL=postgresql://$service@${!database}:5432/$service" \
+        --env "${upper}_AMQP_URL=amqps://$service@$BROKER:5671/orders$amqp_tls" \
+        --env "${upper}_DATABASE_URL=postgresql://$service@${!database}:5432/$service$database_tls" \
         --env "${upper}_PRODUCTION=true" "$@" "$IMAGES-$service:$RELEASE"
 }
 
@@ -141,7 +142,7 @@ control() {
     local watched=() addresses='"operations": "http://127.0.0.1:8000"' port=8000 database
     for each in "${all[@]:0:4}"; do
         database=${each^^}_DATABASE
-        watched+=(--env "OPERATIONS_AUDIT_DATABASES__${each^^}=postgresql://orders_reader@${!database}:5432/$each")
+        watched+=(--env "OPERATIONS_AUDIT_DATABASES__${each^^}=postgresql://orders_reader@${!database}:5432/$each$database_tls")
         addresses="\"$each\": \"http://services:$port\", $addresses"
         port=$((port + 1))
     done
@@ -176,13 +177,13 @@ set_up() {
     fi
     for each in "$@"; do
         database=${each^^}_DATABASE
-        urls+=(--env "${each^^}_DATABASE_URL=postgresql://${each}_owner@${!database}:5432/$each")
+        urls+=(--env "${each^^}_DATABASE_URL=postgresql://${each}_owner@${!database}:5432/$each$database_tls")
     done
     mapfile -t options < <(logs_to hosts "set-up/$RELEASE/$INSTANCE")
     docker pull --quiet "$IMAGES-setup:$RELEASE"
     docker run --rm --name set-up --volume "$run/secrets:/run/secrets:ro" "${confined[@]}" "${options[@]}" "${urls[@]}" \
         --env SECRETS_TREE=/run/secrets --env SECRETS_DIR=/run/secrets/administrator \
-        --env "AMQP_URL=amqps://administrator@$BROKER:5671/orders" \
+        --env "AMQP_URL=amqps://administrator@$BROKER:5671/orders$amqp_tls" \
         --env "RABBITMQ_MANAGEMENT_URL=https://administrator@$BROKER:$MANAGEMENT_PORT" "$IMAGES-setup:$RELEASE"
     aws ssm put-parameter --name "$done" --type String --value "$(date -u +%FT%TZ)" --overwrite >"$run/set-up.answer"
     say "$RELEASE is set up"
@@ -238,7 +239,8 @@ broker() {
         --volume "$data:/var/lib/rabbitmq" --volume "$run/rabbitmq.conf:/etc/rabbitmq/conf.d/20-orders.conf:ro" \
         --volume "$run/password.conf:/etc/rabbitmq/conf.d/30-password.conf:ro" "$IMAGES-rabbitmq:$RELEASE"
     local until=$((SECONDS + ready_within))
-    until docker exec rabbitmq rabbitmq-diagnostics --quiet check_port_connectivity; do
+    # As root it might make the node's cookie ahead of the node, which could not read it then.
+    until docker exec --user rabbitmq rabbitmq rabbitmq-diagnostics --quiet check_port_connectivity; do
         ((SECONDS < until))
         sleep 2
     done
