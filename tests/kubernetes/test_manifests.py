@@ -259,9 +259,7 @@ async def test_services_take_the_settings_and_secrets_of_their_pods(
 
     async def told(name: str) -> str:
         folder, service = tmp_path / name, name.replace("-", "_")
-        folder.mkdir()
-        for key in secrets[name]["data"]:
-            (folder / key).write_text(_text(secrets[name], key))
+        _mount(secrets[name], folder)
         (mount,) = (
             each["mountPath"] for each in containers(deployments[name])[0]["volumeMounts"] if each["name"] != "tmp"
         )
@@ -286,6 +284,16 @@ async def test_services_take_the_settings_and_secrets_of_their_pods(
             f"postgresql://{service}:{database}@{name}-db-rw/{service}",
             "True",
         ]
+
+
+def _mount(secret: Manifest, folder: Path) -> None:
+    """Lay its keys out as Kubernetes does: links to files in a hidden folder, which is itself a link."""
+    hidden = folder / "..2026_11_23"
+    hidden.mkdir(parents=True)
+    (folder / "..data").symlink_to(hidden.name)
+    for key in secret["data"]:
+        (hidden / key).write_text(_text(secret, key))
+        (folder / key).symlink_to(Path("..data") / key)
 
 
 TOLD = """
