@@ -55,7 +55,7 @@ def install(
     ]
     if settings.management_url:
         vhost = virtual_host(service.settings.amqp_url.get_secret_value())
-        sources.append(Broker(described, settings.management_url.get_secret_value(), vhost))
+        sources.append(Broker(described, settings.management_url.get_secret_value(), vhost, settings.management_nodes))
     if settings.addresses:
         sources.append(Liveness(settings.addresses))
     if ORDERS_DATABASE in databases:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 
 from messaging.management import Live, QueueStatistics, read_broker
+from messaging.nodes import at_nodes
 from messaging.topology import Queue
 from messaging.verify import compare
 from operations.monitoring import metrics
@@ -19,19 +20,26 @@ _NOTHING = QueueStatistics(0, 0, 0, 0, 0.0, 0.0, 0.0, 0, 0)
 
 
 class Broker:
-    """Reads RabbitMQ's management API, whose numbers are some seconds old. No message is fetched."""
+    """Reads RabbitMQ's management API, whose numbers are some seconds old. No message is fetched.
+
+    Any node of a cluster tells of the whole cluster; when one has failed to, the next reading is from the next.
+    """
 
     name = "rabbitmq"
 
-    def __init__(self, described: Described, management_url: str, vhost: str) -> None:
+    def __init__(self, described: Described, management_url: str, vhost: str, nodes: Sequence[str] = ()) -> None:
         self._described = described
-        self._management_url = management_url
+        self._urls = deque(at_nodes(management_url, nodes))
         self._vhost = vhost
         self._ages = {queue.name: OldestAge() for queue in described.queues}
 
     async def read(self) -> Sequence[Sample]:
         """Ask once for everything. Raises ManagementUnavailable."""
-        live = await read_broker(self._management_url, self._vhost)
+        try:
+            live = await read_broker(self._urls[0], self._vhost)
+        except BaseException:  # a frozen node is given up by cancelling
+            self._urls.rotate(-1)
+            raise
         return [*self._queues(live), *self._replicas(live), self._drift(live)]
 
     def _queues(self, live: Live) -> Iterator[Sample]:

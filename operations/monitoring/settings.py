@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from messaging import secret_files
+from messaging.nodes import Nodes
 from messaging.settings import completed
 
 
@@ -23,6 +24,10 @@ class MonitoringSettings(BaseSettings):
     """How often a snapshot is taken."""
     management_url: SecretStr = SecretStr("")
     """RabbitMQ's management API, `http://user:password@host:15672`; without it nothing is known of the broker."""
+    management_nodes: Nodes = ()
+    """The nodes of a cluster, `rabbitmq1,rabbitmq2`: when one does not answer, the next is asked.
+
+    They stand in for the host of `management_url`, and for its port where they have their own."""
     amqp_password: SecretStr | None = Field(default=None, validation_alias="OPERATIONS_AMQP_PASSWORD")
     """The password of that URL's user, if it holds none: the same as on the broker."""
     addresses: dict[str, str] = {}

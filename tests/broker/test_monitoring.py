@@ -10,11 +10,12 @@ import aio_pika
 import pytest
 
 from devstack.paths import CHECKOUT
+from devstack.ports import any_free_port
 from devstack.servers import PostgresServer, RabbitServer
 from devstack.services import SERVICES
 from messaging.database import Database
 from messaging.declare import apply
-from messaging.management import virtual_host
+from messaging.management import ManagementUnavailable, virtual_host
 from messaging.settings import ServiceSettings
 from messaging.topology import DEAD, REQUEUE, dead_letter_queue, retry_tier, topology
 from operations.cloudwatch import CloudWatch, CloudWatchSettings
@@ -132,6 +133,19 @@ def missing(alarms: Sequence[Alarm], samples: Sequence[Sample]) -> set[str]:
     """The alarms that nothing is emitted for."""
     emitted = {(each.metric, each.of) for each in samples}
     return {alarm.name for alarm in alarms if (alarm.metric, alarm.of) not in emitted}
+
+
+@pytest.mark.broker
+async def test_another_node_is_asked(rabbitmq_server: RabbitServer) -> None:
+    """When a node of a cluster does not answer, the next reading is from the next one."""
+    url = await rabbit.virtual_host(rabbitmq_server)
+    await apply(topology([WORK], ["50ms"]), url)
+    described = Described(topology([WORK], ["50ms"]), {WORK: 200}, ("probe",), frozenset())
+    nodes = [f"127.0.0.1:{port}" for port in (any_free_port(), rabbitmq_server.management_port)]
+    broker = Broker(described, rabbitmq_server.management_url, virtual_host(url), nodes)
+    with pytest.raises(ManagementUnavailable):
+        await broker.read()
+    assert seen(await broker.read(), metrics.TOPOLOGY_DRIFT) == 0
 
 
 @pytest.mark.broker
