@@ -18,7 +18,7 @@ class StackName(StrEnum):
     COMPOSE = "compose"
 
 
-OF_A_STACK = {StackName.COMPOSE: ["tests/e2e", "tests/broker", "tests/stack"]}
+OF_A_STACK = {StackName.COMPOSE: ["tests/e2e", "tests/broker", "tests/stack", "tests/aws"]}
 """What is run against it, unless arguments name something else."""
 
 

@@ -15,6 +15,7 @@ from devstack.aws.__main__ import aws
 from devstack.aws.template import MAIN, Template
 from devstack.paths import CHECKOUT
 from operations.monitoring.described import read_description
+from tests.docs.markdown import Page
 from tests.unit.operations.monitoring.snapshots import healthy
 
 REGION = "eu-central-1"
@@ -136,3 +137,15 @@ def test_the_estimate_adds_up() -> None:
     assert [item.monthly for item in unlisted if "x9.huge" in item.what] == [None, None]
     metrics = len(healthy(read_description(CHECKOUT / "asyncapi/asyncapi.json")))
     assert metrics == pytest.approx(prices.METRICS, rel=0.1)
+
+
+def test_the_page_tells_what_the_plan_does() -> None:
+    """The costs in the how-to are the estimate's, within a twentieth."""
+    costs = Page(CHECKOUT / "docs/howto/deploy-on-aws.md").section("What it costs")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in costs.splitlines() if line.startswith("|")]
+    given: dict[str, str] = {}
+    for parameters, _, about in rows[2:]:
+        given |= dict(each.split("=") for each in re.findall(r"\w+=[\w.-]+", parameters))
+        together = sum(item.monthly or 0 for item in prices.estimate(list(Template(MAIN, given).everything())))
+        assert int(about.replace(",", "")) == pytest.approx(together, rel=0.05)
+    assert len(rows) == 5

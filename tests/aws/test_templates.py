@@ -111,11 +111,16 @@ def test_every_service_has_what_it_owns() -> None:
 
 
 def test_images_are_those_that_have_a_repository() -> None:
-    """One a service, the set-up job's, and RabbitMQ's for a broker of one's own; a tag never changes."""
+    """One a service, the set-up job's, and RabbitMQ's for a broker of one's own; a tag never changes.
+
+    The bucket beside them lets nobody in from outside.
+    """
     repositories = [each.given for each in Template(ARTIFACTS).resources if each.kind == "AWS::ECR::Repository"]
     names = {f"orders-{image}" for image in (*SERVICES, "setup", "rabbitmq")}
     assert {each["RepositoryName"] for each in repositories} == names
     assert {each["ImageTagMutability"] for each in repositories} == {"IMMUTABLE"}
+    [bucket] = [each.given for each in Template(ARTIFACTS).resources if each.kind == "AWS::S3::Bucket"]
+    assert list(bucket["PublicAccessBlockConfiguration"].values()) == [True] * 4
 
 
 def test_the_templates_fit_cloudformations_limits() -> None:
