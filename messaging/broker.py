@@ -13,6 +13,7 @@ from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, cast
 
+import structlog
 from aio_pika import RobustConnection, connect_robust
 from faststream.rabbit import Channel, RabbitBroker
 from faststream.rabbit.helpers.channel_manager import ChannelManagerImpl
@@ -25,6 +26,8 @@ from messaging.nodes import at_nodes
 if TYPE_CHECKING:
     from faststream.rabbit.publisher.producer import AioPikaFastProducerImpl
 
+log = structlog.get_logger(__name__)
+
 HEARTBEAT = 5
 """Seconds; aiormq gives a silent broker up after three of them and as many seconds: 18 to 20 s in all."""
 RECONNECT_INTERVAL = 1.0
@@ -33,6 +36,9 @@ ATTEMPT_TIMEOUT = 5.0
 """Seconds for one attempt at one node: a frozen one accepts it and says nothing, one cut off not even that."""
 RESTORE_TIMEOUT = 15.0
 """Seconds in which a new connection has its channels and consumers back: a node without a majority cannot give them."""
+
+BLOCKED_AFTER = 0.1
+"""Seconds; a connection that is not ready then is blocked by an alarm."""
 
 
 class NodeConnection(RobustConnection):
@@ -70,6 +76,7 @@ class TwoConnectionBroker(RabbitBroker):
     """
 
     _publishing: RobustConnection | None = None
+    _renewal: asyncio.Task[None] | None = None
 
     def __init__(self, url: str, nodes: Sequence[str] = (), **options: Any) -> None:
         super().__init__(url, timeout=ATTEMPT_TIMEOUT, **options)
@@ -88,10 +95,33 @@ class TwoConnectionBroker(RabbitBroker):
 
     @override
     async def stop(self, *args: Any, **kwargs: Any) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
         await super().stop(*args, **kwargs)
         if self._publishing is not None:
             await self._publishing.close()
             self._publishing = None
+
+    def renew_publishing(self) -> None:
+        """Publish by a new connection, at the next node: this one does not confirm.
+
+        A channel from which RabbitMQ lost a message in a partition has none of its later ones confirmed either, though
+        its connection is alive (https://github.com/rabbitmq/rabbitmq-server/pull/14589).
+        """
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.create_task(self._renew(), name="renew publishing")
+
+    async def _renew(self) -> None:
+        transport = self._publishing.transport if self._publishing is not None else None
+        if transport is None or not self.connected:
+            return
+        try:
+            async with asyncio.timeout(BLOCKED_AFTER):
+                await transport.ready()
+        except TimeoutError:  # any other connection would be blocked, too, and this one is not read until then
+            return
+        log.warning("publishing by a new connection: no confirm came")
+        await transport.connection.close(ConnectionError("no confirm came"))
 
     @property
     def connected(self) -> bool:

@@ -56,12 +56,14 @@ class RabbitCourier:
         user: str,
         publish_timeout: float,
         connected: Callable[[], bool],
+        renew: Callable[[], None],
         metrics: Metrics,
         tracing: Tracing,
     ) -> None:
         self._broker = broker
         self._user = user
         self._connected = connected
+        self._renew = renew
         self._publishers = publishers
         self._timeout = publish_timeout
         self._metrics = metrics
@@ -176,7 +178,11 @@ class RabbitCourier:
 
     async def _confirmed(self, publisher: edge.Publisher, body: bytes, step: edge.Step, **options: Any) -> None:
         # RabbitMQ refuses a message that bears another user's name (https://www.rabbitmq.com/docs/validated-user-id)
-        confirm = await edge.publish(publisher, body, step, self._timeout, user_id=self._user, **options)
+        try:
+            confirm = await edge.publish(publisher, body, step, self._timeout, user_id=self._user, **options)
+        except edge.Unanswered:
+            self._renew()
+            raise
         if not isinstance(confirm, Basic.Ack):
             msg = f"the broker answered {type(confirm).__name__}, no ack"
             raise edge.PublishFailed(msg)

@@ -58,6 +58,10 @@ class PublishFailed(Exception):  # noqa: N818 - an outcome
     """The broker did not confirm: the message may or may not have arrived."""
 
 
+class Unanswered(PublishFailed):
+    """The broker said nothing in time."""
+
+
 class AckLost(Exception):  # noqa: N818 - an outcome
     """The message could not be acknowledged; it comes again, and its inbox key makes that harmless."""
 
@@ -97,6 +101,8 @@ async def publish(publisher: Publisher, body: bytes, step: Step, timeout: float,
         if task is not None and task.cancelling():
             raise
         raise PublishFailed("the connection was lost while waiting for the confirm") from None
+    except TimeoutError:
+        raise Unanswered(f"no confirm within {timeout:g} s") from None
     except Exception as error:
         raise PublishFailed(f"{type(error).__name__}: {error}") from error
     crash_point(f"{step}.after")

@@ -220,6 +220,7 @@ class Service:
                 user=user_of(settings.amqp_url.get_secret_value()),
                 publish_timeout=settings.publish_timeout,
                 connected=lambda: self.broker.connected,
+                renew=self.broker.renew_publishing,
                 metrics=self.metrics,
                 tracing=self.tracing,
             )

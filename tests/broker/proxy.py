@@ -45,6 +45,11 @@ class Proxy:
         """Become a black hole: connections stay open, nothing passes in either direction."""
         self._heard.clear()
 
+    @property
+    def hushed(self) -> bool:
+        """Whether it is a black hole now."""
+        return not self._heard.is_set()
+
     def speak(self) -> None:
         """Let everything pass again, what was held back first."""
         self._heard.set()

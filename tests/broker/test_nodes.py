@@ -15,12 +15,14 @@ from messaging.database import Database
 from messaging.service import Service
 from tests.broker.probe import Probe, orders
 from tests.broker.proxy import Proxy, proxy_for
-from tests.broker.rabbit import Broker, consuming, until
+from tests.broker.rabbit import Broker, consuming, one, until
 from tests.broker.test_unit_of_work import counted, service_of
 
 QUEUE = "probe.order.created"
 OPEN_OK = b"\x00\x0a\x00\x29"
 """Connection.Open-Ok, AMQP's class 10 and method 41: from here on a client asks for channels."""
+CONFIRM = b"\x00\x3c\x00\x50"
+"""Basic.Ack, class 60 and method 80."""
 
 SOON = 10.0
 """Seconds; heartbeats alone would need 18."""
@@ -75,6 +77,41 @@ async def test_a_node_that_gives_no_channels_is_left(broker: Broker, probe_datab
             await until(lambda: _counted(broker, probe_database, 10))
 
 
+async def test_a_node_that_does_not_confirm_is_left(broker: Broker, probe_database: Database) -> None:
+    """A publish without an answer ends its connection, long before heartbeats would; the event is sent by the next."""
+
+    def deaf_from_now_on(proxy: Proxy) -> Callable[[bytes], bool]:
+        def listen(reply: bytes) -> bool:
+            if CONFIRM in reply:
+                proxy.hush()
+            return False
+
+        return listen
+
+    async with proxy_for(broker.url) as first, proxy_for(broker.url) as second, AsyncExitStack() as running:
+
+        async def start() -> bool:
+            service = service_of(Probe(), broker, probe_database, amqp_nodes=_at(first, second), publish_timeout=1)
+            try:
+                await running.enter_async_context(consuming(service))
+            finally:
+                apart = first.connections == second.connections == 1
+                if not apart:
+                    await running.aclose()
+            return apart
+
+        await until(start)
+        for proxy in (first, second):  # the one by which it publishes is to fall silent
+            proxy.before_reply = deaf_from_now_on(proxy)
+        await broker.publish(*orders(1))
+        await until(lambda: _silent(first, second), SOON)
+        for proxy in (first, second):
+            proxy.before_reply = None
+        await broker.publish(*orders(10, start=2))
+        await until(lambda: _counted(broker, probe_database, 11), SOON)
+        await until(lambda: _all_sent(probe_database), SOON)
+
+
 async def test_connections_spread_over_the_nodes(broker: Broker, probe_database: Database) -> None:
     """Of a few services, each with an order of its own, some begin at one node and some at the other."""
     async with proxy_for(broker.url) as first, proxy_for(broker.url) as second, AsyncExitStack() as running:
@@ -102,3 +139,11 @@ async def _is_sprung(sprung: list[Proxy]) -> bool:
 
 async def _counted(broker: Broker, database: Database, count: int) -> bool:
     return await counted(database) == (count, count) and await broker.depth(QUEUE) == 0
+
+
+async def _silent(*proxies: Proxy) -> bool:
+    return any(proxy.hushed for proxy in proxies)
+
+
+async def _all_sent(database: Database) -> bool:
+    return await one(database, "SELECT count(*) FROM outbox WHERE sent_at IS NULL") == 0
