@@ -27,7 +27,7 @@ _CLAIM = text(
     RETURNING event_id, queue, redrive
     """
 )
-_PRUNE = text(
+PRUNE = text(
     """
     DELETE FROM inbox WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM inbox WHERE received_at < now() - CAST(:age AS interval) LIMIT :most))
@@ -47,5 +47,5 @@ async def claim(db: AsyncConnection, keys: Collection[Key]) -> set[Key]:
 
 async def prune(db: AsyncConnection, age: timedelta, most: int) -> int:
     """Forget at most `most` entries older than `age`; returns how many. Order rows keep a late repeat harmless."""
-    result = await db.execute(_PRUNE, {"age": age, "most": most})
+    result = await db.execute(PRUNE, {"age": age, "most": most})
     return result.rowcount

@@ -13,7 +13,7 @@ from sqlalchemy import MetaData, pool, text
 from sqlalchemy.engine import Connection
 
 from messaging.database import async_engine
-from messaging.tables import KERNEL
+from messaging.tables import ADDED, KERNEL
 
 LOCK = 0x0DE5_0001
 """Key of the advisory lock under which one process at a time migrates a database."""
@@ -57,16 +57,29 @@ def _migrate(connection: Connection, metadata: MetaData) -> None:
 
 
 def upgrade_kernel(op: Any, version: int) -> None:
-    """Create the kernel's tables as of that version; `op` is `alembic.op`. Raises LookupError for an unknown one."""
-    if version != 1:
+    """Bring the kernel's tables from the version before to this one; `op` is `alembic.op`.
+
+    Version 1 makes the tables. Raises LookupError for a version that there is not.
+    """
+    if version != 1 and version not in ADDED:
         msg = f"the kernel has no schema version {version}"
         raise LookupError(msg)
     for table in KERNEL:
-        table.to_metadata(MetaData()).create(op.get_bind())
+        made = table.to_metadata(MetaData())
+        if version == 1:
+            made.indexes -= {index for index in made.indexes if any(index.name in later for later in ADDED.values())}
+            made.create(op.get_bind())
+        else:
+            for index in made.indexes:
+                if index.name in ADDED[version]:
+                    index.create(op.get_bind())
 
 
 def downgrade_kernel(op: Any, version: int) -> None:
-    """Drop what `upgrade_kernel` made."""
+    """Take back what `upgrade_kernel` did for that version."""
     if version == 1:
         for table in reversed(KERNEL):
             op.drop_table(table.name)
+    else:
+        for index in ADDED[version]:
+            op.drop_index(index)

@@ -79,7 +79,7 @@ _TAKE_DUE = text(
 )
 _MARK_SENT = text("UPDATE outbox SET sent_at = now() WHERE id = ANY (CAST(:ids AS uuid[])) AND sent_at IS NULL")
 _HAND_OVER = text("UPDATE outbox SET due_at = now() WHERE id = ANY (CAST(:ids AS uuid[])) AND sent_at IS NULL")
-_PRUNE = text(
+PRUNE = text(
     """
     DELETE FROM outbox WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM outbox WHERE sent_at < now() - CAST(:age AS interval) LIMIT :most))
@@ -134,7 +134,7 @@ async def hand_over(db: AsyncConnection, ids: Collection[UUID]) -> None:
 
 async def prune(db: AsyncConnection, age: timedelta, most: int) -> int:
     """Delete at most `most` messages that were sent longer than `age` ago; returns how many."""
-    result = await db.execute(_PRUNE, {"age": age, "most": most})
+    result = await db.execute(PRUNE, {"age": age, "most": most})
     return result.rowcount
 
 

@@ -20,6 +20,7 @@ INBOX = Table(
     Column("queue", Text, primary_key=True),
     Column("redrive", Integer, primary_key=True),
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("inbox_received", "received_at"),  # for pruning: without it, all of the table is read each time
     comment="What was applied: the key of a message is its queue, its id and its re-drive number.",
 )
 
@@ -55,6 +56,8 @@ SUSPECTS = Table(
 )
 
 KERNEL = (INBOX, OUTBOX, SUSPECTS)
+ADDED = {2: frozenset({"inbox_received"})}
+"""The indexes that came with a later version of the kernel's schema."""
 
 
 def attach(metadata: MetaData) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from messaging import edge, relay
+from messaging import edge, inbox, outbox, relay
 from messaging.database import Database
 from messaging.relay import prune
 from messaging.settings import ServiceSettings
@@ -53,6 +53,15 @@ async def filled(service_database: Callable[[str], Awaitable[Database]]) -> Data
         for statement in _OLD_AND_NEW.split(";")[:-1]:
             await connection.execute(text(statement))
     return database
+
+
+@pytest.mark.parametrize(("statement", "index"), [(inbox.PRUNE, "inbox_received"), (outbox.PRUNE, "outbox_sent")])
+async def test_pruning_reads_what_is_old_and_no_more(filled: Database, statement: TextClause, index: str) -> None:
+    """However many rows are young, they are not looked at: an index leads to the old ones."""
+    async with filled.engine.begin() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))  # the tables of a test are too small to tell
+        plan = await connection.scalars(text(f"EXPLAIN {statement.text}"), {"age": RETENTION, "most": 5_000})
+        assert any(line.rstrip().partition("Scan on ")[2].startswith(index) for line in plan.all())
 
 
 async def rows(database: Database, statement: str) -> list[tuple[Any, ...]]:
