@@ -87,6 +87,20 @@ def assert_nothing_told(started: Started) -> None:
     assert all("S3cret" not in argument for each in started.docker for argument in each["said"])
 
 
+def usable(started: Started, folder: Path) -> bool:
+    """Whether a client of AWS finds the control room's credentials."""
+    kept, config = folder / "credentials.json", folder / "config"
+    kept.write_text(started.texts["aws/credentials.json"])
+    config.write_text(started.texts["aws/config"].replace("/run/aws/credentials.json", str(kept)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AWS_CONFIG_FILE", str(config))
+        patched.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+            patched.delenv(name, raising=False)
+        found = cast("Any", boto3).Session().get_credentials()
+    return found.method == "custom-process" and bool(found.token)
+
+
 def test_a_host_of_services_starts_one_container_of_each(account: Account, tmp_path: Path) -> None:
     """Each has its own passwords alone, can write nowhere but /tmp, and trusts no broker or database unverified.
 
@@ -216,7 +230,7 @@ def test_the_control_host_sets_a_release_up_before_the_control_room_starts(accou
         "127.0.0.1 localhost", *(f"{address} services" for address in addresses)
     ]  # fmt: skip
     assert started.tree["aws/credentials.json"] == "10001 600"
-    assert '"AccessKeyId"' in started.texts["aws/credentials.json"]
+    assert usable(started, tmp_path), "by AWS's library, as the control room's container finds them"
     assert started.asked("systemctl") == ["enable --now orders-refresh.timer"]
     assert_nothing_told(started)
 

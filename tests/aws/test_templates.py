@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from configparser import ConfigParser
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from devstack.aws.template import ARTIFACTS, FOLDER, MAIN, SERVICE, Template, load
 from devstack.services import SERVICES
+from messaging.settings import ServiceSettings
 from tests.architecture.rules import ROOT
 from tests.aws.hosts import variables
 from tests.aws.rules import (
@@ -33,7 +35,7 @@ from tests.aws.rules import (
 
 BROKERS = ("amazon-mq", "self-hosted")
 PROGRAMS = Path(sys.executable).parent
-SCRIPTS = [*sorted(FOLDER.glob("host/*.sh")), *sorted((ROOT / "deploy").glob("*.sh"))]
+SCRIPTS = sorted((ROOT / "deploy").rglob("*.sh"))
 Written = dict[str, Any]
 
 
@@ -95,6 +97,20 @@ def test_hosts_are_told_what_their_scripts_read() -> None:
             databases = {f"{service.upper()}_DATABASE" for service in SERVICES}
             wanted = {"control": databases, "services": databases - {"OPERATIONS_DATABASE"}, "broker": set[str]()}
             assert {name for name in told if name.endswith("_DATABASE")} == wanted[told["ROLE"]]
+
+
+def test_a_host_that_ends_lets_its_services_finish() -> None:
+    """No new requests, then more time than a service takes for what it has in flight, then more than Docker waits."""
+    unit = ConfigParser(interpolation=None, strict=False)
+    unit.optionxform = str  # pyright: ignore[reportAttributeAccessIssue] - as the standard library's page has it
+    unit.read(FOLDER / "host" / "orders.service")
+    service = unit["Service"]
+    [grace] = re.findall(r"docker stop --time (\d+)", service["ExecStop"])
+    in_flight = ServiceSettings(production=False).shutdown_timeout
+    assert in_flight < int(grace) < int(service["TimeoutStopSec"])
+    [targets] = [each.given for each in Template(MAIN).resources if each.name == "Targets"]
+    attributes = {each["Key"]: each["Value"] for each in targets["TargetGroupAttributes"]}
+    assert int(attributes["deregistration_delay.timeout_seconds"]) > in_flight
 
 
 def test_every_service_has_what_it_owns() -> None:
