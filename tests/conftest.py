@@ -15,6 +15,7 @@ from xdist.remote import Producer  # pyright: ignore[reportMissingTypeStubs]
 from xdist.scheduler import LoadScopeScheduling  # pyright: ignore[reportMissingTypeStubs]
 from xdist.workermanage import WorkerController  # pyright: ignore[reportMissingTypeStubs]
 
+from devstack.paths import STACK
 from devstack.servers import PostgresServer, RabbitServer
 from tests.broker import rabbit
 from tests.stack import selection
@@ -107,10 +108,13 @@ def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def composed_stack(servers_folder: Path) -> Iterator[ComposedStack]:
+def composed_stack(request: pytest.FixtureRequest) -> Iterator[ComposedStack]:
     """The composed system, built and healthy, for the whole run; asked for with --stack compose alone."""
-    with composed(servers_folder / "compose.log") as stack:
+    logs = STACK / "compose-test.log"
+    with composed(logs) as stack:
         yield stack
+    if request.session.testsfailed:
+        selection.measured(request.config).append(f"what the containers said: {logs}")
 
 
 @pytest.fixture(scope="session")

@@ -170,9 +170,14 @@ def composed(logs: Path) -> Generator[ComposedStack]:
     stack = ComposedStack(f"orders-test-{os.getpid()}")
     with ExitStack() as ending:
         ending.callback(stack.project.down)
-        ending.callback(lambda: logs.write_text(stack.project.compose("logs", "--no-color", "--timestamps")))
+        ending.callback(_keep_logs, stack.project, logs)
         stack.project.up("--build")
         yield stack
+
+
+def _keep_logs(project: Project, file: Path) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(project.compose("logs", "--no-color", "--timestamps"))
 
 
 def _free_range() -> str:

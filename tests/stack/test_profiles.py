@@ -44,7 +44,7 @@ async def test_the_load_is_started_from_its_page(
     await build(system, "load")
     with ExitStack() as stack:
         stack.callback(system.project.compose, "rm", "--stop", "--force", "load")
-        await asyncio.to_thread(system.project.up, "--no-recreate", "load")
+        await asyncio.to_thread(system.project.up, "--no-deps", "keys", "load")
         page = f"http://127.0.0.1:{composed_stack.port('LOCUST_PORT')}"
         async with httpx2.AsyncClient(base_url=page, timeout=15) as http:
             assert "Locust" in (await http.get("/")).raise_for_status().text
@@ -68,7 +68,7 @@ async def test_metrics_reach_the_fake_cloudwatch(system: Composed, composed_stac
     await build(system, "cloudwatch")
     with ExitStack() as stack:
         stack.callback(system.project.compose, "rm", "--stop", "--force", "operations_aws", "cloudwatch")
-        await asyncio.to_thread(system.project.up, "--no-recreate", "operations_aws")
+        await asyncio.to_thread(system.project.up, "--no-deps", "cloudwatch", "operations_aws")
         session = cast("Any", aioboto3).Session("fake", "fake", region_name="eu-central-1")
         address = f"http://127.0.0.1:{composed_stack.port('CLOUDWATCH_PORT')}"
         async with session.client("cloudwatch", endpoint_url=address) as client:
