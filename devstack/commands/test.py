@@ -16,9 +16,13 @@ class StackName(StrEnum):
     """What tests can be run against, beside private servers and processes."""
 
     COMPOSE = "compose"
+    CLUSTER = "cluster"
 
 
-OF_A_STACK = {StackName.COMPOSE: ["tests/e2e", "tests/broker", "tests/stack", "tests/aws"]}
+OF_A_STACK = {
+    StackName.COMPOSE: ["tests/e2e", "tests/broker", "tests/stack", "tests/aws"],
+    StackName.CLUSTER: ["tests/cluster"],
+}
 """What is run against it, unless arguments name something else."""
 
 
@@ -26,7 +30,7 @@ def test(
     context: typer.Context,
     *,
     stack: Annotated[
-        StackName | None, typer.Option(help="Run the end-to-end, broker and stack tests against containers.")
+        StackName | None, typer.Option(help="Run tests against containers: the composed system, or a cluster.")
     ] = None,  # noqa: PT028 - no test, but the command of that name
 ) -> None:
     """Run the tests; arguments go to pytest (--full runs those that take long, too)."""

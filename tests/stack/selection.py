@@ -6,7 +6,7 @@ import pytest
 
 from tests.stack.docker import lacking
 
-STACKS = ("compose",)
+STACKS = ("compose", "cluster")
 PATIENCE = 600
 """Seconds; a test may be the one that has the images built."""
 _LEFT_OUT = pytest.StashKey[dict[str, str]]()

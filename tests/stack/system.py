@@ -88,8 +88,8 @@ class ComposedStack:
             **{name: str(any_free_port()) for name in ("AMQP_PORT", "RABBITMQ_MANAGEMENT_PORT", "SUITE_DB_PORT")},
             **{name: str(any_free_port()) for name in ("SPARE_DB_PORT", "SPARE_AMQP_PORT", "SPARE_MANAGEMENT_PORT")},
             **{name: str(any_free_port()) for name in ("LOCUST_PORT", "CLOUDWATCH_PORT")},
-            "API_PORT": _free_range(),
-            "CONTROL_ROOM_PORT": _free_range(),
+            "API_PORT": free_range(),
+            "CONTROL_ROOM_PORT": free_range(),
         }
         self.project = Project(name, FILES, {"VIEWERS": "no", "TEST_PASSWORD": self._password, **self.ports})
 
@@ -180,7 +180,7 @@ def _keep_logs(project: Project, file: Path) -> None:
     file.write_text(project.compose("logs", "--no-color", "--timestamps"))
 
 
-def _free_range() -> str:
+def free_range() -> str:
     """A range of ports that are free, one for each replica."""
     for _ in range(100):
         first = any_free_port()
