@@ -78,8 +78,10 @@ class Shop:
         return str(answer.json()["order_id"])
 
     async def cancel(self, order_id: str) -> int:
-        """Ask for an order's cancellation; returns the answer's status."""
+        """Ask for an order's cancellation; returns the answer's status. Raises Indeterminate."""
         answer = await self._http.post(f"/orders/{order_id}/cancel")
+        if answer.status_code == 503:
+            raise Indeterminate(answer.text)
         assert answer.status_code in {200, 202, 409}, answer.text
         return answer.status_code
 
