@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from devstack.errors import NotReadyError, StackError
+from devstack.paths import CHECKOUT
 
 OLDEST_COMPOSE = (2, 20)
 _POLL_SECONDS = 0.2
@@ -135,6 +136,27 @@ class Project:
         return docker(
             "compose", "--project-name", self.name, *files, *arguments, environment=self.environment, seconds=seconds
         )
+
+    def shell(self, command: str, seconds: float = 120) -> str:
+        """Run a command line that uses docker compose on it, as a user types it, and return what it printed."""
+        environment = {
+            **os.environ,
+            **self.environment,
+            "COMPOSE_PROJECT_NAME": self.name,
+            "COMPOSE_FILE": os.pathsep.join(map(str, self.files)),
+        }
+        done = subprocess.run(  # noqa: S603 - of the documentation
+            ["sh", "-euc", command],  # noqa: S607 - looked up on PATH, on purpose
+            cwd=CHECKOUT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise StackError(f"{command} failed ({done.returncode}): {done.stdout[-2000:]}{done.stderr[-4000:]}")
+        return done.stdout
 
     def containers(self, service: str) -> list[Container]:
         """The containers of a service that run, oldest first."""

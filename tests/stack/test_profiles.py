@@ -12,12 +12,14 @@ import httpx2
 import pytest
 
 from tests.broker.rabbit import until
+from tests.docs.markdown import ROOT, Page
 from tests.e2e.conftest import Expected
 from tests.invariants.expectations import Ending, Parked
 from tests.stack.system import Composed, ComposedStack
 
-METRICS = {"Heartbeat", "QueueReady", "QueueConsumers", "OutboxBacklog", "ServiceUp", "OrdersOpen", "AuditViolations"}
-"""Of each source one: the broker, the databases, the services, the audit."""
+PAGE = Page(ROOT / "docs" / "compose.md")
+METRICS = {"Heartbeat", "QueueReady", "OutboxBacklog", "ServiceUp"}
+"""Of each source one: the monitor itself, the broker, the databases, the services."""
 
 pytestmark = pytest.mark.stack("compose")
 
@@ -74,8 +76,8 @@ async def test_metrics_reach_the_fake_cloudwatch(system: Composed, composed_stac
         async with session.client("cloudwatch", endpoint_url=address) as client:
 
             async def all_there() -> bool:
-                found = (await client.list_metrics(Namespace="Orders"))["Metrics"]
-                return {metric["MetricName"] for metric in found} >= METRICS
+                pages = client.get_paginator("list_metrics").paginate(Namespace="Orders")
+                return {metric["MetricName"] async for page in pages for metric in page["Metrics"]} >= METRICS
 
             await until(all_there, 60)
             now = datetime.now(UTC)
@@ -88,7 +90,10 @@ async def test_metrics_reach_the_fake_cloudwatch(system: Composed, composed_stac
                 StartTime=now - timedelta(minutes=10),
                 EndTime=now,
             )
+        [command] = [block.text for block in PAGE.blocks("sh") if "list_metrics" in block.text]
+        shown = await asyncio.to_thread(system.project.shell, command)
     assert [point["Minimum"] for point in up["Datapoints"]] == [1.0]
+    assert "ServiceUp payment" in shown, "the page's own command shows them, too"
 
 
 async def build(system: Composed, service: str) -> None:
