@@ -31,8 +31,6 @@ _DATABASES = {service: f"{service.upper()}_DB_PORT" for service in SERVICES}
 _LEAD = "[rabbit_quorum_queue:transfer_leadership(Queue, node()) || Queue <- rabbit_amqqueue:list()]."
 """What a node is told that is to lead every queue; RabbitMQ has no command for it."""
 
-_UNACKNOWLEDGED = ("name", "messages_unacknowledged", "--formatter=json")
-
 
 class Cluster:
     """A running project. `nodes` are the containers of RabbitMQ by their hosts' names."""
@@ -107,17 +105,9 @@ class Cluster:
         self._on(node, "rabbitmqctl", "-q", "eval", _LEAD)
         wait_until(lambda: set(self.leaders(node).values()) == {node}, f"{node} leads every queue", seconds=60)
 
-    def orphans(self, asked: str) -> int:
-        """Messages that queues hold as delivered and no channel has: applied, but the word of it was lost."""
-        queues = json.loads(self._on(asked, "rabbitmqctl", "-q", "list_queues", *_UNACKNOWLEDGED))
-        channels = json.loads(self._on(asked, "rabbitmqctl", "-q", "list_channels", *_UNACKNOWLEDGED))
-        held = {row["name"]: row["messages_unacknowledged"] for row in queues}  # a queue may be listed by two nodes
-        return sum(held.values()) - sum(row["messages_unacknowledged"] for row in channels)
-
-    def reconnect(self, node: str) -> None:
-        """Have every service connect anew, so that what its channels had comes back to the queues."""
-        for service in SERVICES:
-            self._on(node, "rabbitmqctl", "-q", "close_all_user_connections", service, "reconnect")
+    def restart(self, node: str) -> None:
+        """Restart it in good order."""
+        docker("restart", "--time", "60", self.nodes[node].id, seconds=120)
 
     def whole(self) -> bool:
         """Whether three nodes run, and every queue has its three members online, by the word of each node."""

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster.cluster import NODES, Cluster, restarts
 from tests.cluster.measured import Load, ended, figures, now
-from tests.invariants.checker import Checker
+from tests.invariants.checker import Checker, NotDrained
 from tests.invariants.expectations import Ending, Violation
 from tests.invariants.queues import is_tier
 
@@ -64,13 +64,11 @@ async def test_every_accepted_order_ends(cluster: Cluster, tell: Callable[[str],
 
     await ended(cluster.databases["order_api"], load.accepted)  # by itself, whatever becomes of the cluster
     await asyncio.to_thread(cluster.wait_whole)
-    orphans = await asyncio.to_thread(cluster.orphans, THIRD)
-    if orphans:  # docs/howto/run-a-cluster.md
-        await asyncio.to_thread(cluster.reconnect, THIRD)
     checker = cluster.checker(THIRD)
+    lost = await _given_back(cluster, checker)
     await checker.drain(120)
     measured = await figures(fault.name, cluster.databases["order_api"], began, fell, rose)
-    tell(f"{measured}; {orphans} acknowledgements lost")
+    tell(f"{measured}; {lost}")
     assert await _violations(checker, load.accepted) == []
     assert load.refused == []
     assert len(load.accepted) == load.placed
@@ -79,6 +77,17 @@ async def test_every_accepted_order_ends(cluster: Cluster, tell: Callable[[str],
     assert {queue["name"]: queue["consumers"] for queue in await checker.broker.statistics()} == {
         name: 0 if is_tier(name) else len(cluster.apis) for name in cluster.leaders(THIRD)
     }
+
+
+async def _given_back(cluster: Cluster, checker: Checker) -> str:
+    """Have acknowledgements that RabbitMQ lost made good (docs/howto/run-a-cluster.md); returns what was needed."""
+    try:
+        await checker.drain(30)
+    except NotDrained as held:
+        await asyncio.to_thread(cluster.restart, FIRST)
+        await asyncio.to_thread(cluster.wait_whole)
+        return f"node restarted, as acknowledgements were lost: {held}"
+    return "no acknowledgement lost"
 
 
 async def _violations(checker: Checker, expected: Mapping[str, Ending]) -> Sequence[Violation]:
