@@ -34,11 +34,13 @@ class Fault:
     ends: Callable[[Cluster], None]
     gap: float
     """Seconds in which the order API publishes again, at most; generous, as machines differ."""
+    loses_acknowledgements: bool = False
+    """Whether RabbitMQ may lose some, so that the node must be restarted by hand (docs/howto/run-a-cluster.md)."""
 
 
 FAULTS = [
     Fault("a node is killed", lambda c: c.kill(FIRST), lambda c: c.start(FIRST), gap=20),
-    Fault("a node is frozen", lambda c: c.freeze(FIRST), lambda c: c.thaw(FIRST), gap=45),
+    Fault("a node is frozen", lambda c: c.freeze(FIRST), lambda c: c.thaw(FIRST), 45, loses_acknowledgements=True),
     Fault("a node is cut off", lambda c: c.cut(FIRST), lambda c: c.heal(FIRST), gap=45),
     Fault("two nodes are killed", lambda c: c.kill(FIRST, SECOND), lambda c: c.start(FIRST, SECOND), gap=120),
 ]
@@ -65,10 +67,10 @@ async def test_every_accepted_order_ends(cluster: Cluster, tell: Callable[[str],
     await ended(cluster.databases["order_api"], load.accepted)  # by itself, whatever becomes of the cluster
     await asyncio.to_thread(cluster.wait_whole)
     checker = cluster.checker(THIRD)
-    lost = await _given_back(cluster, checker)
+    lost = await _given_back(cluster, checker) if fault.loses_acknowledgements else ""
     await checker.drain(120)
     measured = await figures(fault.name, cluster.databases["order_api"], began, fell, rose)
-    tell(f"{measured}; {lost}")
+    tell(f"{measured}{lost}")
     assert await _violations(checker, load.accepted) == []
     assert load.refused == []
     assert len(load.accepted) == load.placed
@@ -86,8 +88,8 @@ async def _given_back(cluster: Cluster, checker: Checker) -> str:
     except NotDrained as held:
         await asyncio.to_thread(cluster.restart, FIRST)
         await asyncio.to_thread(cluster.wait_whole)
-        return f"node restarted, as acknowledgements were lost: {held}"
-    return "no acknowledgement lost"
+        return f"; node restarted, as acknowledgements were lost: {held}"
+    return "; no acknowledgement lost"
 
 
 async def _violations(checker: Checker, expected: Mapping[str, Ending]) -> Sequence[Violation]:
