@@ -24,6 +24,9 @@ class Expected:
     parked: set[Parked] = field(default_factory=set[Parked])
 
 
+EXPECTED = pytest.StashKey[Expected]()
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def system(
     request: pytest.FixtureRequest,
@@ -44,9 +47,9 @@ async def system(
 
 
 @pytest.fixture(scope="session")
-def expected() -> Expected:
-    """What all tests together expect."""
-    return Expected()
+def expected(request: pytest.FixtureRequest) -> Expected:
+    """What all tests together expect; those of tests/stack, which have this fixture, too, see the same orders."""
+    return request.config.stash.setdefault(EXPECTED, Expected())
 
 
 @pytest.fixture(scope="session")
