@@ -5,12 +5,14 @@ The management API's numbers are seconds old; a passive declaration is answered 
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import aio_pika
 import httpx2
 
 from devstack.errors import StackError
 from devstack.threads import run_apart
+from messaging.management import virtual_host
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,10 @@ class Queue:
 
 
 def queues(amqp_url: str, management_url: str) -> list[Queue]:
-    """Return all queues, by name."""
+    """Return all queues of the URL's virtual host, by name."""
+    vhost = quote(virtual_host(amqp_url), safe="")
     try:
-        answer = httpx2.get(f"{management_url.rstrip('/')}/api/queues?columns=name", timeout=10)
+        answer = httpx2.get(f"{management_url.rstrip('/')}/api/queues/{vhost}?columns=name", timeout=10)
         answer.raise_for_status()
     except httpx2.HTTPError as failure:
         raise StackError(f"RabbitMQ's management API: {failure}") from failure

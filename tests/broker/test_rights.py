@@ -29,6 +29,8 @@ from messaging.management import virtual_host as virtual_host_of
 from messaging.roles import as_role
 from tests.broker.rabbit import virtual_host
 
+pytestmark = pytest.mark.private("it would give the users of the composed services other passwords")
+
 Clone = Callable[[str], Awaitable[str]]
 PASSWORD = "in a file/@:"
 EVENTS = "orders.events"
