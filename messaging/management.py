@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -88,6 +89,17 @@ def user_of(amqp_url: str) -> str:
     return unquote(urlsplit(amqp_url).username or "guest")
 
 
+@contextmanager
+def asking(what: str) -> Generator[None]:
+    """Raise ManagementUnavailable, naming what was asked, for a request that fails or is refused."""
+    try:
+        yield
+    except httpx2.HTTPStatusError as error:
+        raise ManagementUnavailable(f"{what}: {error.response.status_code}") from None
+    except httpx2.HTTPError as error:
+        raise ManagementUnavailable(f"{what}: {type(error).__name__}") from None
+
+
 async def read_broker(management_url: str, vhost: str) -> Live:
     """Ask for everything in a virtual host; of consumers the API learns some seconds late.
 
@@ -97,14 +109,8 @@ async def read_broker(management_url: str, vhost: str) -> Live:
 
         async def ask(what: str) -> Any:
             address = f"{management_url.rstrip('/')}/api/{what}/{quote(vhost, safe='')}"
-            try:
-                answer = await http.get(address)
-                answer.raise_for_status()
-            except httpx2.HTTPStatusError as error:
-                raise ManagementUnavailable(f"{what} of {vhost}: {error.response.status_code}") from None
-            except httpx2.HTTPError as error:
-                raise ManagementUnavailable(f"{what} of {vhost}: {type(error).__name__}") from None
-            return answer.json()
+            with asking(f"{what} of {vhost}"):
+                return (await http.get(address)).raise_for_status().json()
 
         exchanges, queues, bindings, consumers = await asyncio.gather(
             ask("exchanges"), ask("queues"), ask("bindings"), ask("consumers")

@@ -18,7 +18,7 @@ import httpx2
 
 from messaging.asyncapi.profile import CUSTODY
 from messaging.asyncapi.reading import operations, referred
-from messaging.management import TIMEOUT, ManagementUnavailable
+from messaging.management import TIMEOUT, asking
 from messaging.topology import DEAD, EVENTS, REQUEUE, Topology
 
 NOTHING = "^$"
@@ -84,12 +84,8 @@ async def grant(management_url: str, vhost: str, users: Iterable[tuple[str, Righ
     async with httpx2.AsyncClient(base_url=f"{management_url.rstrip('/')}/api", timeout=TIMEOUT) as http:
 
         async def put(what: str, name: str, body: Mapping[str, str]) -> None:
-            try:
+            with asking(f"user {name}"):
                 (await http.put(what, json=body)).raise_for_status()
-            except httpx2.HTTPStatusError as error:
-                raise ManagementUnavailable(f"user {name}: {error.response.status_code}") from None
-            except httpx2.HTTPError as error:
-                raise ManagementUnavailable(f"user {name}: {type(error).__name__}") from None
 
         for name, rights, password in users:
             place = f"{quote(vhost, safe='')}/{quote(name, safe='')}"

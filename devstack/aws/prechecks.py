@@ -15,11 +15,12 @@ from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[re
 
 from devstack.aws.template import ARTIFACTS, FOLDER, MAIN, SERVICE, Template
 from devstack.paths import CHECKOUT
+from devstack.services import SERVICES
 
 MOST_INLINE = 51_200
 """Bytes of a template that a request may hold; a larger one comes from a bucket."""
 ALARMS = CHECKOUT / "deploy" / "monitoring" / "cloudformation.json"
-IMAGES = ("order_api", "payment", "inventory", "shipping", "operations", "setup")
+IMAGES = (*SERVICES, "setup")
 SELF_HOSTED = "rabbitmq"
 
 
