@@ -25,6 +25,7 @@ class Proxy:
     """Asked about each piece that the server sends; when it says yes, the connection is reset instead."""
     resets: int = 0
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _serving: set[asyncio.Task[None]] = field(default_factory=set)
     _heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     def url(self, url: str) -> str:
@@ -65,6 +66,24 @@ class Proxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection, both ways."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            await self._serve(reader, writer)
+        finally:
+            self._serving.discard(task)
+
+    async def end(self) -> None:
+        """Cut every connection; return when both sides of each are closed."""
+        self.speak()
+        self.reset()
+        for task in self._serving:
+            task.cancel()  # it may be connecting still
+        if self._serving:
+            await asyncio.wait(self._serving)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection(self.host, self.port)
         except OSError:
@@ -81,6 +100,8 @@ class Proxy:
             self._writers -= {writer, far_writer}
             for end in (writer, far_writer):
                 end.close()
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, reply: bool) -> None:
         while piece := await reader.read(CHUNK):
@@ -103,5 +124,4 @@ async def proxy_for(url: str) -> AsyncGenerator[Proxy]:
     async with server:
         yield proxy
         server.close()
-        proxy.speak()
-        proxy.reset()
+        await proxy.end()
