@@ -25,6 +25,7 @@ _SELECTIONS = {
     "test": ["pyproject.toml", "--group", "test", "--constraints", "requirements/runtime.txt"],
     **{service: ["--group", service, "--constraints", "requirements/runtime.txt"] for service in SERVICES},
     "scan": ["--group", "scan"],
+    "bench": ["pyproject.toml", "--group", "bench", "--constraints", "requirements/runtime.txt"],
     "load": ["--group", "load", "--constraints", "requirements/runtime.txt"],
     "cloudwatch": ["--group", "cloudwatch", "--constraints", "requirements/runtime.txt"],
     "postgres": ["--group", "postgres", "--no-deps"],
