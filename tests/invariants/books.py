@@ -25,6 +25,7 @@ class Order:
 
     order_id: str
     state: str
+    customer: str
     currency: str
     total: int
     items: Pieces
@@ -150,7 +151,7 @@ class Books:
     anomalies: Sequence[Anomaly]
 
 
-_ORDERS = "SELECT order_id::text, state, currency, total, items FROM orders"
+_ORDERS = "SELECT order_id::text, state, customer_id AS customer, currency, total, items FROM orders"
 _FACTS = "SELECT order_id::text, name, event_id::text, count(*) AS copies FROM facts GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
 _PAYMENTS = "SELECT order_id::text, state, jsonb_exists(said, 'payment.authorized') AS authorized FROM payments"
 _ACCOUNTS = "SELECT key, status, amount, currency FROM gateway_accounts ORDER BY 1"

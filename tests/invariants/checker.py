@@ -1,8 +1,10 @@
-"""An independent checker of the invariants I1 to I6. It imports nothing of the services, and believes only servers.
+"""An independent checker of the invariants I1 to I8; I9 is looked for by `disclosure`.
+
+It imports nothing of the services, and believes only servers.
 
     checker = Checker(databases, amqp_url, management_url)
     await checker.drain()
-    assert await checker.violations({order_id: Ending.READY}) == []
+    assert await checker.violations({order_id: Ending.READY}, history=history) == []
 
 `databases` gives the URL of each service's database; with the control room's, what it has in custody counts as parked.
 Orders that are stored and not named are expected to end, too.
@@ -11,14 +13,16 @@ Orders that are stored and not named are expected to end, too.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from tests.invariants import rules
 from tests.invariants.books import Reader, read, reading
 from tests.invariants.custody import counted, with_custody
 from tests.invariants.design import CONSUMERS, CONTROL_ROOM, DEAD, WORK_QUEUES
 from tests.invariants.expectations import Ending, Parked, Violation
+from tests.invariants.history import Answer
 from tests.invariants.queues import Broker, Queue
 
 _PUBLISHED = "SELECT name, count(DISTINCT (event_id, redrive)) AS messages FROM outbox GROUP BY name"
@@ -34,19 +38,27 @@ class NotDrained(AssertionError):  # noqa: N818 - a state
 class Checker:
     """Compares what the databases and a broker hold."""
 
-    def __init__(self, databases: Mapping[str, str], amqp_url: str, management_url: str) -> None:
+    def __init__(
+        self, databases: Mapping[str, str], amqp_url: str, management_url: str, log: Path | None = None
+    ) -> None:
+        """`log`: the broker's, where it can be read."""
         self._databases = databases
-        self.broker = Broker(amqp_url, management_url)
+        self.broker = Broker(amqp_url, management_url, log=log)
 
     async def violations(
-        self, expected: Mapping[str, Ending] | None = None, parked: Collection[Parked] = ()
+        self,
+        expected: Mapping[str, Ending] | None = None,
+        parked: Collection[Parked] = (),
+        history: Sequence[Answer] = (),
     ) -> list[Violation]:
         """Everything that is wrong once nothing moves any more, sorted; empty when all is well.
 
-        `expected`: the accepted orders and how they are to end. `parked`: what is to be among dead letters.
+        `expected`: the accepted orders and how they are to end; those of the history that are not among them may end
+        in any way. `parked`: what is to be among dead letters.
         """
-        wanted = expected or {}
-        books, queues = await asyncio.gather(read(self._databases), self.queues())
+        accepted = (answer.order_id for answer in history if answer.accepted)
+        wanted = {order_id: Ending.ANY for order_id in accepted if order_id} | dict(expected or {})
+        books, queues, drops = await asyncio.gather(read(self._databases), self.queues(), self.broker.drops())
         return sorted(
             {
                 *rules.every_order_ends(books, wanted),
@@ -55,6 +67,8 @@ class Checker:
                 *rules.one_effect_each(books),
                 *rules.nothing_is_lost(books, queues),
                 *rules.queues_are_well(queues, parked),
+                *rules.one_order_a_key(books, history),
+                *rules.nothing_is_dropped(drops),
             }
         )
 

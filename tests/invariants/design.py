@@ -60,3 +60,21 @@ STANDING = {
 """Per state of payment's row, what the card gateway may hold of the order; None where it was never asked."""
 OPEN = {"held", "expired", "unpaid"}
 """Gateway statuses in which money is neither taken nor let go."""
+
+TOKEN_COLUMNS = frozenset(
+    {
+        "order_api.orders.said",
+        "order_api.outbox.body",
+        "payment.gateway_accounts.token",
+        "operations.dead_letters.body",
+        "operations.dead_letters.raw",
+    }
+)
+"""Where a payment token is kept: the event that carries it, the gateway that got it, a letter that holds the event."""
+ADDRESS_COLUMNS = (TOKEN_COLUMNS - {"payment.gateway_accounts.token"}) | {
+    "payment.payments.said",
+    "payment.outbox.body",
+    "inventory.reservations.said",
+    "inventory.outbox.body",
+}
+"""Where an address is kept: the events that carry it on its way to shipping."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-Invariant = Literal["I1", "I2", "I3", "I4", "I5", "I6"]
+Invariant = Literal["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9"]
 
 
 @dataclass(frozen=True, order=True, slots=True)

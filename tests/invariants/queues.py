@@ -1,9 +1,11 @@
 """What the broker holds: depths and consumers by passive declaration, what is invisible by the management API."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -13,6 +15,10 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
 
 from tests.invariants.design import DEAD, TIER, UNROUTED, WORK_QUEUES
+
+_CYCLE = re.compile(r"Dead-letter queues cycle detected.*")
+"""What a node logs of it (https://www.rabbitmq.com/docs/dlx#cycles)."""
+_NAME = re.compile(r"<<\"([^\"]*)\">>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,16 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Drops:
+    """What the broker threw away."""
+
+    unroutable: int = 0
+    """Messages that no queue was bound to, whose publisher did not ask to be told; since the node was started."""
+    cycles: Sequence[str] = ()
+    """The queues of each round of dead-lettering that lost messages; nobody counts these."""
+
+
+@dataclass(frozen=True, slots=True)
 class Broker:
     """The queues of one virtual host."""
 
@@ -45,6 +61,8 @@ class Broker:
     management_url: str
     patience: float = 5.0
     """Seconds until what is neither ready nor unacknowledged counts as invisible; the API is a second behind."""
+    log: Path | None = None
+    """Where the node logs, if that can be read."""
 
     async def read(self) -> dict[str, Queue]:
         """Every queue that the design names or the broker has. One that is missing is missing in the answer, too."""
@@ -75,11 +93,22 @@ class Broker:
         depths = await self.depths(watched)
         return {name: held for name in watched if (held := depths.get(name, 0) + statistics[name])}
 
+    async def drops(self) -> Drops:
+        """What was thrown away in this virtual host. The log tells of a cycle once, by names of queues alone."""
+        unroutable = (await self._ask("vhosts")).get("message_stats", {}).get("drop_unroutable", 0)
+        logged = _CYCLE.finditer(self.log.read_text(errors="replace")) if self.log else ()
+        names = {str(queue["name"]) for queue in await self.statistics()} if self.log else set[str]()
+        cycles = [sorted(set(_NAME.findall(found[0])) & names) for found in logged]
+        return Drops(unroutable, [", ".join(cycle) for cycle in cycles if cycle])
+
     async def statistics(self) -> list[dict[str, Any]]:
         """What the management API tells of the queues; about a second old."""
-        path = f"/api/queues/{quote(unquote(urlsplit(self.amqp_url).path.removeprefix('/')) or '/', safe='')}"
+        return await self._ask("queues")
+
+    async def _ask(self, what: str) -> Any:
+        vhost = quote(unquote(urlsplit(self.amqp_url).path.removeprefix("/")) or "/", safe="")
         async with httpx2.AsyncClient() as http:
-            answer = await http.get(f"{self.management_url.rstrip('/')}{path}", timeout=10)
+            answer = await http.get(f"{self.management_url.rstrip('/')}/api/{what}/{vhost}", timeout=10)
             return answer.raise_for_status().json()
 
     async def _invisible(self) -> Mapping[str, int]:

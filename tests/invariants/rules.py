@@ -1,7 +1,7 @@
-"""The invariants I1 to I6, each a function from what was read to the violations in it. Nothing here asks a server."""
+"""The invariants I1 to I8, each a function from what was read to the violations in it. Nothing here asks a server."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from tests.invariants.books import Account, Books, Order, Pieces, Reservation
@@ -17,7 +17,11 @@ from tests.invariants.design import (
     WORK_QUEUES,
 )
 from tests.invariants.expectations import Ending, Parked, Violation
-from tests.invariants.queues import Queue, is_tier
+from tests.invariants.history import Answer
+from tests.invariants.queues import Drops, Queue, is_tier
+
+IN_FLIGHT, OTHER_REQUEST = 409, 422
+"""How a key is refused: while a request with it is worked on, and for another request."""
 
 Key = tuple[str, str, int]
 """A message in a queue: queue, event id, re-drive number."""
@@ -257,6 +261,53 @@ def queues_are_well(queues: Mapping[str, Queue], parked: Collection[Parked]) -> 
         yield Violation("I6", f"order {letter.order_id}: a message is parked from {letter.queue} for {letter.error}")
     for letter in sorted((wanted - found).elements()):
         yield Violation("I6", f"order {letter.order_id}: none is parked from {letter.queue} for {letter.error}")
+
+
+def one_order_a_key(books: Books, history: Sequence[Answer]) -> Iterator[Violation]:
+    """I7: the same key and body get the same order, stored once; another body under the key is refused."""
+    by_key: defaultdict[str, list[Answer]] = defaultdict(list)
+    for answer in history:
+        if answer.key is not None:
+            by_key[answer.key].append(answer)
+    stored = Counter(order.customer for order in books.orders.values())
+    for key, answers in by_key.items():
+        if stored[key] > 1:
+            yield Violation("I7", f"{stored[key]} orders are stored for key {key}")
+        for problem in _answers_of(answers):
+            yield Violation("I7", f"key {key} {problem}")
+
+
+def _answers_of(answers: Sequence[Answer]) -> Iterator[str]:
+    accepted = [answer for answer in answers if answer.accepted]
+    if not accepted:
+        return
+    if len(orders := {str(answer.order_id) for answer in accepted}) > 1:
+        yield f"was answered with {len(orders)} orders: {', '.join(sorted(orders))}"
+    if len({answer.digest for answer in accepted}) > 1:
+        yield "was accepted with different bodies"
+    first = min(accepted, key=lambda answer: answer.answered)
+    for later in answers:
+        if later.sent < first.answered or later.accepted or later.indeterminate:
+            continue
+        if later.status == IN_FLIGHT and any(_beside(later, other) for other in answers):
+            continue
+        if later.digest == first.digest:
+            yield f"was accepted, its repetition was answered {later.status}"
+        elif later.status != OTHER_REQUEST:
+            yield f"was accepted, another body was answered {later.status}"
+
+
+def _beside(one: Answer, other: Answer) -> bool:
+    """Whether two requests were under way at the same time, as far as a client can tell."""
+    return one is not other and other.sent <= one.ended and one.sent <= other.ended
+
+
+def nothing_is_dropped(drops: Drops) -> Iterator[Violation]:
+    """I8: the broker dropped nothing, neither for want of a binding nor as going round in a circle."""
+    if drops.unroutable:
+        yield Violation("I8", f"{drops.unroutable} messages were dropped as unroutable")
+    for cycle in drops.cycles:
+        yield Violation("I8", f"messages that went round were dropped: {cycle}")
 
 
 def _order_of(key: str) -> str:

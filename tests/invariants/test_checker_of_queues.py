@@ -1,17 +1,31 @@
 """Each kind of violation on the broker is found and names its queue."""
 
+from collections.abc import AsyncGenerator
+from uuid import uuid4
+
 import aio_pika
 import pytest
+import pytest_asyncio
 
+from devstack.servers import RabbitServer
 from messaging.topology import DEAD, REQUEUE, topology
-from tests.broker.rabbit import until
+from tests.broker.rabbit import until, virtual_host
 from tests.invariants.checker import Checker, NotDrained
-from tests.invariants.conftest import World, execute, keep
+from tests.invariants.conftest import Vhost, World, execute, keep
 from tests.invariants.design import CONTROL_ROOM
 from tests.invariants.expectations import Parked, Violation
 from tests.invariants.queues import Broker
-from tests.invariants.rules import queues_are_well
+from tests.invariants.rules import nothing_is_dropped, queues_are_well
 from tests.invariants.world import EXPECTED, READY, REJECTED, event_id
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_vhost(rabbitmq_server: RabbitServer) -> AsyncGenerator[Vhost]:
+    """An empty virtual host of the test's own."""
+    url = await virtual_host(rabbitmq_server)
+    async with await aio_pika.connect(url) as connection:
+        yield Vhost(url, rabbitmq_server.management_url, await connection.channel())
+
 
 DECLINED = event_id(REJECTED, "payment.declined")
 _HELD = f"""
@@ -138,6 +152,39 @@ async def test_an_invisible_message_is_found(world: World) -> None:
         await until(found)
     finally:
         await queue.delete(if_empty=False, if_unused=False)
+
+
+async def test_a_message_dropped_as_unroutable_is_found(own_vhost: Vhost) -> None:
+    """A message for a queue that is not there, whose publisher did not ask to be told, is counted by the broker."""
+    broker = Broker(own_vhost.url, own_vhost.management_url)
+    exchange = await own_vhost.channel.get_exchange("amq.direct", ensure=False)
+    await exchange.publish(aio_pika.Message(b"{}"), "nobody", mandatory=False)
+
+    async def found() -> bool:
+        told = Violation("I8", "1 messages were dropped as unroutable")
+        return list(nothing_is_dropped(await broker.drops())) == [told]
+
+    await until(found)
+
+
+async def test_messages_that_go_round_are_found(own_vhost: Vhost, rabbitmq_server: RabbitServer) -> None:
+    """A queue whose expired messages come back to it loses them; the node says so in its log, once."""
+    broker = Broker(own_vhost.url, own_vhost.management_url, log=rabbitmq_server.folder / "rabbitmq.log")
+    name = f"round.{uuid4()}"
+    arguments: dict[str, str | int] = {
+        "x-queue-type": "quorum",
+        "x-message-ttl": 10,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": name,
+    }
+    await own_vhost.channel.declare_queue(name, durable=True, arguments=dict(arguments))
+    await own_vhost.channel.default_exchange.publish(aio_pika.Message(b"{}"), name)
+
+    async def found() -> bool:
+        told = Violation("I8", f"messages that went round were dropped: {name}")
+        return list(nothing_is_dropped(await broker.drops())) == [told]
+
+    await until(found)
 
 
 async def _purge(world: World, queue: str) -> None:
