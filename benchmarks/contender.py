@@ -1,6 +1,6 @@
 """What takes part in `./run bench`: programs that carry an order from its POST to its end, and how they are run.
 
-A contender is a module benchmarks/peers/<name>/contender.py that exports CONTENDER. The module runs in .venv and imports
+A contender is a module benchmarks/peers/<name>/contender.py that exports CONTENDER. It runs in .venv and imports
 nothing that .venv lacks; its programs may run in an environment of their own (`devstack.environments.python_with`).
 
 What each must do, all of it on the servers that it is given, with their settings as they are (fsync and
@@ -34,6 +34,8 @@ class Servers:
     """A virtual host of its own, empty; its user may do everything there."""
     databases: Mapping[str, str]
     """postgresql:// URLs by the names in Contender.databases; its user may do everything there."""
+    management_url: str
+    """The broker's management API, with credentials."""
 
 
 @dataclass(frozen=True)

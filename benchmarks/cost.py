@@ -11,10 +11,7 @@ services take turns: each works off what the one ahead of it left, with the mach
 only. What follows from the numbers is in docs/scaling.md.
 """
 
-# ruff: noqa: INP001 - as the Locust file beside it, no package
-
 import asyncio
-import os
 import shutil
 import time
 from collections import Counter
@@ -30,6 +27,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.processor import milliseconds
 from devstack.endpoints import Endpoints
 from devstack.errors import StackError
 from devstack.paths import STACK
@@ -41,7 +39,6 @@ from devstack.steps import Steps
 
 FOLDER = STACK / "cost"
 CONSOLE = Console()
-TICKS = os.sysconf("SC_CLK_TCK")
 WARM_UP = 200
 """Orders that come first and are not counted: they meet cold caches and empty pools."""
 IDLE = 10.0
@@ -154,7 +151,7 @@ class Measurement:
         """Read the clocks."""
         processor = Counter({"clients": round(1000 * time.process_time())})
         for process in self._processes:
-            processor[process.name] += _milliseconds(process.pid)
+            processor[process.name] += milliseconds(process.pid)
         return Tally(time.monotonic(), processor, done)
 
     async def look(self) -> Seen:
@@ -276,16 +273,6 @@ def _ready(address: str) -> bool:
         return httpx2.get(f"{address}/readyz", timeout=5).is_success
     except httpx2.TransportError:
         return False
-
-
-def _milliseconds(process: int) -> int:
-    """Processor time of a process and of all that it started, ended ones among them."""
-    try:
-        own = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        children = " ".join(file.read_text() for file in Path(f"/proc/{process}/task").glob("*/children")).split()
-    except (FileNotFoundError, ProcessLookupError):  # it has just ended: its time is its parent's now
-        return 0
-    return 1000 * sum(map(int, own[11:15])) // TICKS + sum(_milliseconds(int(child)) for child in children)
 
 
 def _wish(sku: str) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""What takes part in `./run bench`, each in a folder with a `contender.py`."""

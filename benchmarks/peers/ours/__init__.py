@@ -1,0 +1,1 @@
+"""Our pipeline among the others."""
