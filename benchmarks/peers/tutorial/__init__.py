@@ -1,0 +1,1 @@
+"""What a competent person writes from the tutorials of FastAPI, FastStream and SQLModel."""
