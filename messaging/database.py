@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
 import asyncpg
-from sqlalchemy import text
+import orjson
+from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 CONNECT_TIMEOUT = 3.0
 """Seconds to connect, and to wait for a free connection of the pool."""
 COMMAND_TIMEOUT = 5.0
 """Seconds for one statement, on the client: the only bound that a dead network obeys."""
+RESTED = 1.0
+"""Seconds after which a connection that was not used may have been cut by whatever is in between."""
 SERVER_SETTINGS = {
     "statement_timeout": "4s",
     "lock_timeout": "2s",
@@ -46,10 +51,16 @@ def async_engine(url: str, *, connect_args: Mapping[str, Any] = {}, **options: A
     """
     given = make_url(url).set(drivername="postgresql+asyncpg")
     return create_async_engine(
-        given.difference_update_query(["sslmode", "sslrootcert"]),
+        json_serializer=_json,
+        json_deserializer=orjson.loads,
+        url=given.difference_update_query(["sslmode", "sslrootcert"]),
         connect_args={**connect_args, **_tls(given)},
         **options,
     )
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _tls(url: URL) -> Mapping[str, Any]:
@@ -91,6 +102,30 @@ async def _connect(*args: Any, **options: Any) -> Any:
         raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
 
 
+def _ask_those_at_rest(engine: AsyncEngine) -> None:
+    """Before a connection is used that rested for RESTED seconds, ask it for a sign of life, or connect anew.
+
+    SQLAlchemy's `pool_pre_ping` asks before every use, which are three round trips where a transaction has about six.
+    One that was in use a moment ago knows by itself whether its server has closed it.
+    """
+    pool, dialect = engine.sync_engine.pool, engine.dialect
+
+    @event.listens_for(pool, "checkin")
+    def rest(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info["since"] = time.monotonic()
+
+    @event.listens_for(pool, "checkout")
+    def ask(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+        rested = time.monotonic() - record.info.get("since", time.monotonic()) > RESTED
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError
+        if rested:
+            try:
+                dialect.do_ping(connection)
+            except dialect.loaded_dbapi.Error as error:
+                raise InvalidatePoolError from error
+
+
 class Database:
     """The engine and its sessions. Connects when first used."""
 
@@ -105,12 +140,11 @@ class Database:
         if not self.url:
             msg = f"{self.name.upper()}_DATABASE_URL is not set"
             raise DatabaseUnavailable(msg)
-        return async_engine(
+        engine = async_engine(
             self.url,
             pool_size=self._pool_size,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT,
-            pool_pre_ping=True,
             hide_parameters=True,  # an error's text would hold bodies of events
             connect_args={
                 "async_creator_fn": _connect,
@@ -119,6 +153,8 @@ class Database:
                 "server_settings": {**SERVER_SETTINGS, "application_name": self.name},
             },
         )
+        _ask_those_at_rest(engine)
+        return engine
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[AsyncSession]:

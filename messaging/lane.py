@@ -16,6 +16,20 @@ class Lane:
         self._empty = asyncio.Event()
         self._empty.set()
 
+    def try_share(self) -> bool:
+        """Run beside others, if nobody is alone or waits to be; whoever does `leave`s."""
+        if self._alone.locked():
+            return False
+        self._sharing += 1
+        self._empty.clear()
+        return True
+
+    def leave(self) -> None:
+        """No longer run beside others."""
+        self._sharing -= 1
+        if not self._sharing:
+            self._empty.set()
+
     @asynccontextmanager
     async def shared(self) -> AsyncGenerator[None]:
         """Run beside others."""
@@ -25,9 +39,7 @@ class Lane:
         try:
             yield
         finally:
-            self._sharing -= 1
-            if not self._sharing:
-                self._empty.set()
+            self.leave()
 
     @asynccontextmanager
     async def alone(self) -> AsyncGenerator[None]:

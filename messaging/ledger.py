@@ -14,6 +14,8 @@ from sqlmodel import Field, SQLModel
 
 from messaging.database import Database, is_unavailable
 
+LONGEST_GATHERING = 0.02
+"""Seconds that the next transaction gathers calls at most; it does so as long as the last one took."""
 MOST_AT_ONCE = 100
 """Calls that share one transaction at most."""
 
@@ -63,9 +65,13 @@ class Ledger(Generic[Row, Answer]):
             return await db.get(self._model, key)
 
     async def _settle_waiting(self) -> None:
+        clock = asyncio.get_running_loop().time
         while self._waiting:
+            began = clock()
             calls, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
             await self._settle(calls)
+            if len(self._waiting) < MOST_AT_ONCE:
+                await asyncio.sleep(min(clock() - began, LONGEST_GATHERING))
 
     async def _settle(self, calls: Sequence[_Call[Row, Answer]]) -> None:
         try:

@@ -89,7 +89,7 @@ class Pipeline:
         self._metrics = metrics
         self._tracing = tracing
         self.away = Away()
-        self._lane = Lane()
+        self.lane = Lane()
         self.executor: GroupExecutor | None = None
         self.courier: Courier | None = None
         self.mark_sent: Callable[[Sequence[Outgoing]], None] = lambda _: None
@@ -112,7 +112,7 @@ class Pipeline:
 
     async def consume(self, route: Route, event: Event) -> None:
         """What the typed subscriber of a queue does with an event. Raises NotRunning unless the service runs."""
-        self._running(self.executor)
+        self.running(self.executor)
         envelope = _envelope.get()
         held = 0.0
         while True:
@@ -130,11 +130,11 @@ class Pipeline:
     async def _handle(self, route: Route, event: Event, envelope: Envelope) -> None:
         """Apply an ordinary message beside others, a suspect alone."""
         if not envelope.redelivered:
-            async with self._lane.shared():
+            async with self.lane.shared():
                 await self._apply(route, event, envelope)
             return
         key = Key(event.event_id, route.queue, envelope.redrive)
-        async with self._lane.alone():
+        async with self.lane.alone():
             await self._when_back(lambda: suspects.note(self._database, key))
             try:
                 await self._apply(route, event, envelope)
@@ -142,8 +142,14 @@ class Pipeline:
                 await self._when_back(lambda: suspects.clear(self._database, key))
 
     async def _apply(self, route: Route, event: Event, envelope: Envelope) -> None:
-        prepared = await self._when_back(lambda: self._prepare(route, event))
-        work = Work(
+        prepared = await self._when_back(lambda: self.prepare(route, event))
+        work = self.work(route, event, envelope, prepared)
+        await self.send(await self.running(self.executor).submit(work))
+        self.count(route, event, work)
+
+    def work(self, route: Route, event: Event, envelope: Envelope, prepared: object) -> Work:
+        """The message's part of a group."""
+        return Work(
             key=Key(event.event_id, route.queue, envelope.redrive),
             run=_bind(route, event, prepared),
             event=event,
@@ -154,10 +160,9 @@ class Pipeline:
             alone=envelope.redelivered or envelope.attempt > 0 or envelope.replay is not None,
             replay=envelope.replay,
         )
-        await self.send(await self._running(self.executor).submit(work))
-        self._count(route, event, work)
 
-    def _count(self, route: Route, event: Event, work: Work) -> None:
+    def count(self, route: Route, event: Event, work: Work) -> None:
+        """Count a message that was handled."""
         series = self._metrics.queue(route.queue)
         outcome = Outcome.APPLIED if work.applied else Outcome.DUPLICATE
         log.debug("message handled", outcome=outcome)
@@ -179,7 +184,7 @@ class Pipeline:
             await asyncio.sleep(LONGEST_PAUSE)
             await self.away.wait_until_back()
 
-    async def _prepare(self, route: Route, event: Event) -> object:
+    async def prepare(self, route: Route, event: Event) -> object:
         """The handler's remote call: outside any transaction, bounded in time."""
         if route.prepare is None:
             return None
@@ -194,7 +199,8 @@ class Pipeline:
         return prepared
 
     @staticmethod
-    def _running(part: P | None) -> P:
+    def running(part: P | None) -> P:
+        """That part of the running service. Raises NotRunning."""
         if part is None:
             msg = "the service is not running"
             raise NotRunning(msg)
@@ -212,25 +218,33 @@ class Pipeline:
         """Send messages; returns those that were not confirmed, which the relay sends if nobody else does."""
         if not messages:
             return ()
-        unsent = await self._running(self.courier).send(messages)
+        unsent = await self.running(self.courier).send(messages)
         missing = {message.id for message in unsent}
         self.mark_sent([message for message in messages if message.id not in missing])
         return unsent
 
     async def settle(self, queue: str, call_next: Callable[[Any], Awaitable[Any]], message: Any) -> Any:
         """Handle a delivered message to its end: applied, waiting in a tier, or parked. Only then is it acked."""
-        self.in_progress += 1
-        self.idle.clear()
-        started = time.monotonic()
+        started = self.begin()
         about = logs.Subject(queue, self._routes[queue].event.name, message)
         try:
             with self._tracing.consuming(queue, message), logs.about(about):
                 return await self._settle(self._routes[queue], call_next, message)
         finally:
-            self._metrics.queue(queue).duration.observe(time.monotonic() - started)
-            self.in_progress -= 1
-            if not self.in_progress:
-                self.idle.set()
+            self.end(queue, started)
+
+    def begin(self) -> float:
+        """Another message is in progress; returns when that began, for `end`."""
+        self.in_progress += 1
+        self.idle.clear()
+        return time.monotonic()
+
+    def end(self, queue: str, began: float) -> None:
+        """A message's handling has ended, in one way or another."""
+        self._metrics.queue(queue).duration.observe(time.monotonic() - began)
+        self.in_progress -= 1
+        if not self.in_progress:
+            self.idle.set()
 
     async def _settle(self, route: Route, call_next: Callable[[Any], Awaitable[Any]], message: Any) -> Any:
         try:
@@ -239,20 +253,29 @@ class Pipeline:
             result = await call_next(message)
         except NotRunning:
             raise  # unacked: it comes again, to a service that runs
-        except (DatabaseUnavailable, TakeBack) as error:
-            self._tracing.failed(error)
+        except Exception as error:  # noqa: BLE001 - every failure has a place to go
+            await self.dispose(route, message, error)
+            return None
+        await self.acknowledge(message)
+        return result
+
+    async def dispose(self, route: Route, message: Any, error: BaseException) -> None:
+        """Give a message that failed back, or set it aside and acknowledge it."""
+        self._tracing.failed(error)
+        if isinstance(error, DatabaseUnavailable | TakeBack):
             self._metrics.queue(route.queue).handled[Outcome.RETURNED].inc()
             await edge.requeue(message)
-            return None
-        except Exception as error:  # noqa: BLE001 - every failure has a place to go
-            result = None
-            self._tracing.failed(error)
-            await self._set_aside(route, message, error)
+            return
+        await self._set_aside(route, message, error)
+        await self.acknowledge(message)
+
+    @staticmethod
+    async def acknowledge(message: Any) -> None:
+        """Let the broker forget a message that was handled."""
         try:
             await edge.ack(message)
         except edge.AckLost as lost:
             log.info("message comes again", reason=str(lost))
-        return result
 
     async def _set_aside(self, route: Route, message: Any, error: BaseException) -> None:
         """Publish a failed message to its next tier, or to its dead-letter queue; keep trying while nobody confirms."""
@@ -267,7 +290,7 @@ class Pipeline:
         )
         pause = FIRST_PAUSE
         while True:
-            courier = self._running(self.courier)
+            courier = self.running(self.courier)
             try:
                 if delay is None:
                     await courier.park(message, envelope, error)

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=8)
 """How long a relay has its messages for itself; then another one may take them."""
 BATCH = 500
-MARK_DELAY = 0.02
+MARK_DELAY = 0.1
 """Seconds in which marks gather, to be written by one statement."""
 PRUNE_BATCH = 5_000
 PRUNE_INTERVAL = 300.0

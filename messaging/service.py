@@ -30,6 +30,7 @@ from messaging.collector import Collector, DeadLetter, Store
 from messaging.courier import EVENTS_EXCHANGE, Courier, RabbitCourier
 from messaging.database import Database, DatabaseUnavailable
 from messaging.edge import PublishFailed
+from messaging.fast_path import FastPath
 from messaging.health import Health
 from messaging.intake import Intake
 from messaging.management import user_of
@@ -88,6 +89,7 @@ class Service:
             self.database, connected=lambda: self.broker.connected, in_progress=lambda: self._pipeline.in_progress
         )
         self._pipeline = Pipeline(self.routes, self.database, settings.prepare_timeout, self.metrics, self.tracing)
+        self._fast_path = FastPath(self._pipeline, is_traced=self.tracing.is_on)
         self._workers: dict[str, Callable[[], Awaitable[None]]] = {}
         self._commands: GroupExecutor | None = None
         self._sending: set[asyncio.Task[Sequence[Outgoing]]] = set()
@@ -321,6 +323,7 @@ class Service:
             description=route.handler.__doc__,
         )
         subscriber(consume)
+        subscriber.consume = cast("Any", self._fast_path.consumer(route, subscriber.consume))
 
     def _collect_from(self, queue: str) -> None:
         async def take(message: Any) -> None:

@@ -48,6 +48,11 @@ class Tracing:
         self._provider = provider
         self._tracer = provider.get_tracer("messaging") if provider else None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is traced."""
+        return self._tracer is not None
+
     def consuming(self, queue: str, message: Any) -> AbstractContextManager[object]:
         """The handling of one delivery. It goes on with the message's trace; a replay begins one, linked to that."""
         if self._tracer is None:

@@ -1,0 +1,186 @@
+"""The way of an ordinary message: nobody waits for it, it is carried along by its group.
+
+FastStream gives each delivery a stack of contexts and middlewares, and a task that waits until the message is handled:
+half of what a message costs. A first delivery that was never retried needs none of it. Its part of a group is queued,
+and what the group says is published and acknowledged together. Everything else takes FastStream's way, through the
+same pipeline: what is redelivered, retried, replayed, traced, unreadable or held, and every message in a test's broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from aio_pika import IncomingMessage
+from faststream.rabbit.message import RabbitMessage
+
+from contracts.event import Event
+from messaging import logs
+from messaging.database import is_unavailable
+from messaging.envelope import ATTEMPT, REPLAY, Poison, read_envelope, read_event
+from messaging.outbox import Outgoing
+from messaging.outcome import Wait
+from messaging.pipeline import FIRST_PAUSE, NotRunning, Pipeline, Route
+from messaging.unit import Work
+
+Consume = Callable[[IncomingMessage], Awaitable[Any]]
+
+
+@dataclass(eq=False, slots=True)
+class _Delivery:
+    """A message in progress."""
+
+    route: Route
+    message: RabbitMessage
+    event: Event
+    about: logs.Subject
+    began: float
+    slowly: Consume
+    work: Work | None = None
+    said: Sequence[Outgoing] = ()
+    in_lane: bool = True
+    ended: bool = False
+
+
+class FastPath:
+    """Carries ordinary messages of one service; hands all others on."""
+
+    def __init__(self, pipeline: Pipeline, *, is_traced: bool) -> None:
+        self._pipeline = pipeline
+        self._is_traced = is_traced
+        self._applied: list[_Delivery] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def consumer(self, route: Route, slowly: Consume) -> Consume:
+        """What to do with a delivery of this queue, instead of `slowly`, FastStream's own way."""
+
+        async def consume(raw: IncomingMessage) -> Any:
+            headers = raw.headers
+            pipeline = self._pipeline
+            if (
+                self._is_traced
+                or raw.redelivered
+                or ATTEMPT in headers
+                or REPLAY in headers
+                or pipeline.executor is None
+            ):
+                return await slowly(raw)
+            message = _read(raw)
+            try:
+                envelope, event = read_envelope(route.queue, message), read_event(route.event, message)
+            except Poison:
+                return await slowly(raw)
+            if not pipeline.lane.try_share():  # a suspect is, or waits to be, alone
+                return await slowly(raw)
+            about = logs.Subject(route.queue, event.name, message)
+            delivery = _Delivery(route, message, event, about, pipeline.begin(), slowly)
+            try:
+                with logs.about(about):
+                    prepared = None if route.prepare is None else await pipeline.prepare(route, event)
+                    delivery.work = work = pipeline.work(route, event, envelope, prepared)
+                    outcome = pipeline.running(pipeline.executor).add(work)
+            except Exception as error:  # noqa: BLE001 - every failure has a place to go
+                await self._fail(delivery, error)
+            except asyncio.CancelledError:  # the connection that brought it is lost: it comes again
+                self._end(delivery)
+                raise
+            else:
+                outcome.add_done_callback(partial(self._decided, delivery))
+            return None
+
+        return consume
+
+    def _decided(self, delivery: _Delivery, outcome: asyncio.Future[list[Outgoing]]) -> None:
+        """A group has ended; its members come one after another, in one turn of the event loop."""
+        error = None if outcome.cancelled() else outcome.exception()
+        if outcome.cancelled():
+            self._end(delivery)
+        elif error is not None:
+            self._start(self._fail(delivery, error))
+        else:
+            delivery.said = outcome.result()
+            if not self._applied:
+                asyncio.get_running_loop().call_soon(self._finish_group)
+            self._applied.append(delivery)
+
+    def _finish_group(self) -> None:
+        group, self._applied = self._applied, []
+        self._start(self._finish(group))
+
+    async def _finish(self, group: Sequence[_Delivery]) -> None:
+        """Publish what a group said, all in flight together, and acknowledge it."""
+        try:
+            said = [message for delivery in group for message in delivery.said]
+            unsent = {message.id for message in await self._pipeline.send_once(said)}
+        except Exception as error:  # noqa: BLE001 - every failure has a place to go
+            for delivery in group:
+                self._start(self._fail(delivery, error))
+            return
+        for delivery in group:
+            waiting = [message for message in delivery.said if message.id in unsent]
+            if waiting:
+                self._start(self._send_again(delivery, waiting))
+            else:
+                await self._acknowledge(delivery)
+
+    async def _send_again(self, delivery: _Delivery, messages: Sequence[Outgoing]) -> None:
+        """Send what was not confirmed until it is; what is held back meanwhile is only this one delivery."""
+        try:
+            await asyncio.sleep(FIRST_PAUSE)
+            await self._pipeline.send(messages)
+        except Exception as error:  # noqa: BLE001 - as above
+            await self._fail(delivery, error)
+        else:
+            await self._acknowledge(delivery)
+
+    async def _acknowledge(self, delivery: _Delivery) -> None:
+        assert delivery.work is not None  # noqa: S101 - its group has ended well
+        try:
+            with logs.about(delivery.about):
+                self._pipeline.count(delivery.route, delivery.event, delivery.work)
+                await self._pipeline.acknowledge(delivery.message)
+        finally:
+            self._end(delivery)
+
+    async def _fail(self, delivery: _Delivery, error: BaseException) -> None:
+        """What is held, or waits for its database, does so by FastStream's way; the rest is given back or set aside."""
+        self._leave(delivery)
+        try:
+            if isinstance(error, Wait) or (delivery.work is None and is_unavailable(error)):
+                await delivery.slowly(delivery.message.raw_message)
+            elif not isinstance(error, NotRunning):  # else unacknowledged: it comes again, to a service that runs
+                with logs.about(delivery.about):
+                    await self._pipeline.dispose(delivery.route, delivery.message, error)
+        finally:
+            self._end(delivery)
+
+    def _leave(self, delivery: _Delivery) -> None:
+        if delivery.in_lane:
+            delivery.in_lane = False
+            self._pipeline.lane.leave()
+
+    def _end(self, delivery: _Delivery) -> None:
+        self._leave(delivery)
+        if not delivery.ended:
+            delivery.ended = True
+            self._pipeline.end(delivery.route.queue, delivery.began)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _read(raw: IncomingMessage) -> RabbitMessage:
+    """The delivery as FastStream's parser gives it."""
+    return RabbitMessage(
+        body=raw.body,
+        headers=raw.headers,
+        content_type=raw.content_type,
+        message_id=raw.message_id or "",
+        correlation_id=raw.correlation_id or "",
+        raw_message=raw,
+    )
