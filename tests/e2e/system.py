@@ -81,13 +81,17 @@ class System:
         if replica:
             wiring = replace(wiring, http_ports={name: any_free_port() for name in SERVICES})
             logs = self.folder / replica
-        started = [services.service_process(name, wiring, logs) for name in names]
+        started = [self.process(name, wiring, logs) for name in names]
         for process in started:
             process.launch()
         self.running += started
         for process in started:
             await ready(process, wiring.http_ports[process.name])
         return started
+
+    def process(self, name: str, wiring: Wiring, logs: Path) -> Process:
+        """A service, not started yet."""
+        return services.service_process(name, wiring, logs)
 
     async def restart(self, process: Process) -> None:
         """Start a service again, on its own port, after it was killed."""
