@@ -1,23 +1,20 @@
 """The commands of `./run`. Each is a module of devstack.commands; a new one is listed here."""
 
-import signal
-import sys
-from types import FrameType
-
 import typer
-from rich.console import Console
 
 from devstack.commands.alarms import alarms
 from devstack.commands.assets import assets
 from devstack.commands.asyncapi import asyncapi
 from devstack.commands.audit import audit
 from devstack.commands.aws import aws
+from devstack.commands.bench import bench
 from devstack.commands.check import check
 from devstack.commands.contracts import contracts
 from devstack.commands.demo import demo
 from devstack.commands.dlq import dlq
 from devstack.commands.down import down
 from devstack.commands.erase import erase
+from devstack.commands.faults import faults
 from devstack.commands.keys import keys
 from devstack.commands.lock import lock
 from devstack.commands.order import order
@@ -26,7 +23,7 @@ from devstack.commands.top import top
 from devstack.commands.topology import topology
 from devstack.commands.up import up
 from devstack.commands.verify import verify
-from devstack.errors import StackError
+from devstack.entry import enter
 
 PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -47,6 +44,7 @@ app.command(context_settings={**PASSES_ON, "help_option_names": []})(keys)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(dlq)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(audit)
 app.command()(erase)
+app.command(context_settings={**PASSES_ON, "help_option_names": []})(faults)
 app.command()(check)
 app.command()(asyncapi)
 app.command()(assets)
@@ -55,23 +53,10 @@ app.command(context_settings=PASSES_ON)(verify)
 app.command(context_settings=PASSES_ON)(topology)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(alarms)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(aws)
+app.command(context_settings={**PASSES_ON, "help_option_names": []})(bench)
 app.command()(lock)
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C, SIGTERM and SIGHUP end it after everything that it runs was stopped."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: a shell's background jobs ignore it
-        signal.signal(number, _interrupt)
-    try:
-        app(prog_name="./run")
-    except StackError as failure:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/] {_literal(failure)}", highlight=False)
-        sys.exit(1)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)
-
-
-def _literal(failure: StackError) -> str:
-    return str(failure).replace("[", r"\[")
+    """Run the command line."""
+    enter(app, "./run")

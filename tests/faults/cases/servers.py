@@ -1,0 +1,151 @@
+"""RabbitMQ and PostgreSQL: killed, stopped, out of memory, full."""
+
+import asyncio
+import time
+from typing import Any
+
+import asyncpg
+
+from devstack.servers import PostgresServer
+from devstack.services import API, SERVICES
+from tests.faults.fault import EVERYWHERE, Fault, Goal, Trial
+from tests.faults.load import Mix
+
+DOWN = 2.0
+"""Seconds that a server stays away, at most."""
+VHOST = "/"
+
+
+async def broker_killed(trial: Trial) -> None:
+    """RabbitMQ is killed; the API goes on accepting; RabbitMQ is started again."""
+    lab = trial.lab
+    with trial.harm():
+        await asyncio.to_thread(lab.rabbitmq.kill)
+        before, asked = len(trial.load.answers), time.monotonic()
+        await trial.accepted(int(trial.pace.rate))
+        unanswered = sum(
+            answer.indeterminate for answer in trial.load.answers[before:] if answer.sent >= asked
+        )  # those that were sent into its absence
+        await asyncio.to_thread(lab.rabbitmq.start)
+    trial.note("requests that the API could not answer meanwhile", unanswered, 0)
+
+
+async def broker_killed_in_a_retry_storm(trial: Trial) -> None:
+    """The same three times, while every other order waits in a retry tier."""
+    for _ in range(3):
+        with trial.harm():
+            await asyncio.to_thread(trial.lab.rabbitmq.kill)
+            await asyncio.to_thread(trial.lab.rabbitmq.start)
+        await trial.flowing()
+
+
+async def alarms(trial: Trial) -> None:
+    """A memory alarm, then a disk alarm: publishers are blocked, consumers are not."""
+    ctl = trial.lab.rabbitmq.ctl
+    for raised, lowered in (
+        (("set_vm_memory_high_watermark", "0.0001"), ("set_vm_memory_high_watermark", "0.4")),
+        (("set_disk_free_limit", "1000GB"), ("set_disk_free_limit", "50MB")),
+    ):
+        with trial.harm():
+            await asyncio.to_thread(ctl, *raised)
+            await trial.lasting()
+            await asyncio.to_thread(ctl, *lowered)
+        await trial.flowing()
+
+
+async def queue_full(trial: Trial) -> None:
+    """A work queue takes no more (reject-publish) while its consumer is away; then it does again."""
+    lab, ctl = trial.lab, trial.lab.rabbitmq.ctl
+    with trial.harm():
+        await asyncio.to_thread(lab.end, "payment")
+        definition = '{"max-length": 10, "overflow": "reject-publish"}'
+        await asyncio.to_thread(
+            ctl, "set_policy", "full", r"^payment\.order\.created$", definition, "--apply-to", "queues"
+        )
+        await trial.lasting(0.5)
+        await asyncio.to_thread(ctl, "clear_policy", "full")
+        await lab.start("payment")
+
+
+async def databases_stopped(trial: Trial) -> None:
+    """Each PostgreSQL in turn is stopped as by a power cut, and started again; in the smoke form one of them."""
+    servers = list({id(server): server for server in trial.lab.postgres.values()}.values())
+    if trial.form == "smoke":
+        servers = [trial.dice.choice(servers)]
+    for server in servers:
+        await _stopped(trial, server)
+        await trial.flowing()
+
+
+async def _stopped(trial: Trial, server: PostgresServer) -> None:
+    with trial.harm():
+        await asyncio.to_thread(server.immediate_stop)
+        await asyncio.sleep(DOWN)
+        await asyncio.to_thread(server.start)
+
+
+async def connections_exhausted(trial: Trial) -> None:
+    """PostgreSQL takes no more connections of a service's role, and ends those that it has."""
+    for service in (API, "payment", "shipping"):
+        with trial.harm():
+            await _limit(trial, service, 0)
+            await trial.lasting(0.2)
+            await _limit(trial, service, -1)
+        await trial.flowing()
+
+
+async def _limit(trial: Trial, service: str, connections: int) -> None:
+    server = trial.lab.postgres[service]
+    database = trial.lab.system.wiring.databases[service].rpartition("/")[2]
+    await _execute(
+        server.url(database),
+        f'ALTER ROLE "{service}" CONNECTION LIMIT {connections}',
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{service}'",  # noqa: S608 - ours
+    )
+
+
+async def _execute(url: str, *statements: str) -> None:
+
+    connection: Any = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+FAULTS = (
+    Fault(
+        "broker-killed",
+        6,
+        "RabbitMQ is killed and started again; meanwhile the API accepts orders",
+        broker_killed,
+        Goal(5),
+        forms=EVERYWHERE,
+    ),
+    Fault(
+        "broker-killed-in-a-retry-storm",
+        7,
+        "RabbitMQ is killed three times while half of the orders wait in retry tiers",
+        broker_killed_in_a_retry_storm,
+        Goal(10),
+        mix=Mix(flaky=0.4),
+    ),
+    Fault("alarms", 12, "memory alarm, then disk alarm: publishers are blocked", alarms, Goal(10)),
+    Fault("queue-full", 16, "a work queue takes no more messages while its consumer is away", queue_full, Goal(10)),
+    Fault(
+        "databases-stopped",
+        17,
+        f"PostgreSQL is stopped at once, for {DOWN:g} s: that of each of the {len(SERVICES)} services in turn",
+        databases_stopped,
+        Goal(5),
+        forms=EVERYWHERE,
+    ),
+    Fault(
+        "connections-exhausted",
+        20,
+        "a service's role may have no connection to its database, and loses those that it has",
+        connections_exhausted,
+        Goal(10),
+    ),
+)

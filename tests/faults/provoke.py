@@ -1,0 +1,179 @@
+"""What makes a process pass the crash points that an ordinary order does not come by."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import aio_pika
+import asyncpg
+import httpx2
+from aio_pika.abc import AbstractChannel
+from aiormq.exceptions import AMQPError
+
+from devstack.services import API, CONTROL_ROOM
+from messaging.edge import Step
+from tests.broker.rabbit import until
+from tests.faults.fault import Trial
+from tests.faults.lab import Lab
+from tests.faults.points import Kill
+from tests.invariants.books import ask
+from tests.invariants.design import WORK_QUEUES
+from tests.invariants.expectations import Parked
+
+REQUEUE, DEAD = "orders.requeue", "orders.dead"
+BEAT = 0.3
+"""Seconds between two attempts to provoke."""
+_STUMBLE = """
+    CREATE OR REPLACE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF extract(milliseconds FROM clock_timestamp())::int % 1000 < 300 THEN RAISE EXCEPTION 'it stumbles'; END IF;
+        RETURN NEW;
+    END $$;
+    CREATE OR REPLACE TRIGGER stumble BEFORE INSERT ON inbox FOR EACH ROW
+        WHEN (strpos(NEW.queue, '.') > 0) EXECUTE FUNCTION stumble();
+"""
+"""In the first 0.3 s of every second each message fails, alone as in a group: that is over before its tiers are."""
+_STEADY = "DROP TRIGGER IF EXISTS stumble ON inbox; DROP FUNCTION IF EXISTS stumble"
+_BUG = "Bug"
+"""The error class of messages that were parked although nothing is wrong with them."""
+_KNOWN = """
+    SELECT event_id, name, type, order_id, body FROM outbox
+    WHERE name = '{}' AND sent_at IS NOT NULL ORDER BY id DESC LIMIT 1
+"""
+
+
+@asynccontextmanager
+async def provoking(trial: Trial, kill: Kill) -> AsyncGenerator[None]:
+    """For as long as the block takes, see to it that the process comes by that point."""
+    works = [_PROVOKED[kill.step]] if kill.step in _PROVOKED else []
+    if kill.process == CONTROL_ROOM and kill.step not in {Step.PRUNE_COMMIT, Step.RELAY_COMMIT}:
+        works.append(_replay)
+    running = [asyncio.create_task(_again_and_again(trial, kill, work)) for work in works]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        if kill.step is Step.RETRY_PUBLISH:
+            await _execute(trial.lab, kill.process, _STEADY)
+
+
+async def nothing_left_to_replay(lab: Lab) -> None:
+    """Replay what was parked without a reason until none of it is left."""
+
+    async def none_left() -> bool:
+        question = f"SELECT count(*) AS left FROM dead_letters WHERE error_class = '{_BUG}' AND state <> 'done'"  # noqa: S608
+        if not (await ask(lab.system.wiring.databases[CONTROL_ROOM], question))[0][0]["left"]:
+            return True
+        await _start_a_replay(lab)
+        await asyncio.sleep(BEAT)
+        return False
+
+    await until(none_left, 60)
+
+
+async def _again_and_again(trial: Trial, kill: Kill, work: Callable[[Trial, Kill], Awaitable[None]]) -> None:
+    while True:
+        with contextlib.suppress(AMQPError, OSError, httpx2.TransportError, asyncpg.PostgresError):
+            await work(trial, kill)  # whom it speaks to may be dead by now
+        await asyncio.sleep(BEAT)
+
+
+async def _poison(trial: Trial, kill: Kill) -> None:
+    """Put a broken message into one of the process's queues."""
+    queue = trial.dice.choice(_queues(kill.process))
+    message_id, order_id = (str(UUID(int=trial.dice.getrandbits(128), version=4)) for _ in range(2))
+    message = aio_pika.Message(b"{", message_id=message_id, correlation_id=order_id, delivery_mode=2)
+    async with _channel(trial.lab) as channel:
+        await (await channel.get_exchange(REQUEUE, ensure=False)).publish(message, queue)
+    trial.lab.expected.parked.append(Parked(queue, order_id, "Poison"))
+
+
+async def _redeliver(trial: Trial, kill: Kill) -> None:
+    """Take messages out of its queues and give them back: they are marked as redelivered from then on."""
+    async with _channel(trial.lab) as channel:
+        for name in _queues(kill.process):
+            message = await (await channel.get_queue(name, ensure=False)).get(fail=False)
+            if message is not None:
+                await message.nack(requeue=True)
+
+
+async def _stumble(trial: Trial, kill: Kill) -> None:
+    """Let its database refuse for a moment what no rule refuses."""
+    await _execute(trial.lab, kill.process, _STUMBLE)
+
+
+async def _stop_its_database(trial: Trial, kill: Kill) -> None:
+    """Take its database away for longer than an impatient process waits, while it is at work."""
+    if kill.process == CONTROL_ROOM:
+        await _poison(trial, kill)
+    await trial.accepted(1)
+    server = trial.lab.postgres[kill.process]
+    await asyncio.to_thread(server.immediate_stop)
+    try:
+        await asyncio.sleep(4)
+    finally:
+        await asyncio.shield(asyncio.to_thread(server.start))
+
+
+async def _replay(trial: Trial, _: Kill) -> None:
+    """Park a message that was handled long ago, of payment or of the control room itself, and have it replayed."""
+    name, producer = trial.dice.choice((("order.created", API), ("replay.handled", "payment")))
+    found = (await ask(trial.lab.system.wiring.databases[producer], _KNOWN.format(name)))[0]
+    if found:
+        consumer = "payment" if producer == API else CONTROL_ROOM
+        headers: dict[str, Any] = {"x-error-class": _BUG, "x-error-reason": "a deploy helps", "x-last-failure": _now()}
+        message = aio_pika.Message(
+            found[0]["body"].encode(),
+            message_id=str(found[0]["event_id"]),
+            type=found[0]["type"],
+            correlation_id=str(found[0]["order_id"] or found[0]["event_id"]),
+            content_type="application/json",
+            delivery_mode=2,
+            headers=headers,
+        )
+        async with _channel(trial.lab) as channel:
+            await (await channel.get_exchange(DEAD, ensure=False)).publish(message, f"{consumer}.{name}")
+        await asyncio.sleep(BEAT)
+    await _start_a_replay(trial.lab)
+
+
+async def _start_a_replay(lab: Lab) -> None:
+    wanted = {"selection": {"error": _BUG}, "tolerate": 1, "rate": 1_000}
+    async with httpx2.AsyncClient(base_url=lab.system.control_room, headers=lab.system.operator, timeout=5) as http:
+        await http.post("/replays", json=wanted)
+
+
+@asynccontextmanager
+async def _channel(lab: Lab) -> AsyncGenerator[AbstractChannel]:
+    async with await aio_pika.connect(lab.system.wiring.amqp_url, timeout=5) as connection:
+        yield await connection.channel()
+
+
+async def _execute(lab: Lab, service: str, statement: str) -> None:
+    connection: Any = await asyncpg.connect(lab.system.wiring.databases[service], timeout=5)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _queues(service: str) -> list[str]:
+    return [name for name in WORK_QUEUES if name.startswith(f"{service}.")]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+_PROVOKED: Mapping[Step, Callable[[Trial, Kill], Awaitable[None]]] = {
+    Step.DEAD_PUBLISH: _poison,
+    Step.SUSPECT_COMMIT: _redeliver,
+    Step.RETRY_PUBLISH: _stumble,
+    Step.MESSAGE_REQUEUE: _stop_its_database,
+}
+"""All other steps are passed by orders, or by replays."""
