@@ -7,6 +7,7 @@ from messaging.service import Service
 from order_api import handlers, misuse
 from order_api.catalogue import Catalogue
 from order_api.deadlines import Deadlines
+from order_api.facts import preload
 from order_api.idempotency import keep_pruned
 from order_api.live import Live
 from order_api.models import Order
@@ -23,7 +24,7 @@ from rest.stopping import ending_well
 def build(settings: Settings) -> Service:
     """Make the service with its handlers; nothing is connected yet."""
     no_port_of_its_own = settings.model_copy(update={"http_port": 0})  # the API serves /livez and /readyz itself
-    service = Service("order_api", no_port_of_its_own, row=Order)
+    service = Service("order_api", no_port_of_its_own, row=Order, preload=preload)
     service.handle(handlers.record_fact)
     service.handle(handlers.record_stock)
     service.publishes(OrderCreated, OrderCancelRequested, StockReceived)

@@ -16,7 +16,8 @@ from messaging.commands import Execute
 from messaging.outcome import Again
 from order_api import clock
 from order_api.domain import Patience
-from order_api.models import Order
+from order_api.facts import Facts
+from order_api.models import WITH_FACTS, Order
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ class Deadlines:
 
         async def redrive(db: AsyncSession) -> Sequence[Again]:
             nonlocal found
-            now = await clock.now(db)
+            now, facts = await clock.now(db), Facts.of(db)
             overdue = (
                 await db.exec(
                     select(Order)
@@ -65,11 +66,12 @@ class Deadlines:
                     .order_by(col(Order.order_id))
                     .limit(BATCH)
                     .with_for_update(skip_locked=True)
+                    .options(WITH_FACTS)
                     .execution_options(populate_existing=True)
                 )
             ).all()
             found = len(overdue)
-            return [again for order in overdue for again in order.redrive(now, self._patience)]
+            return [again for order in overdue for again in order.redrive(now, self._patience, facts)]
 
         await self._execute(redrive)
         return found

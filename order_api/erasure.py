@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from messaging import erasure
 from messaging.database import Database
-from order_api.models import Erasure, Model, Order
+from order_api.models import WITH_FACTS, Erasure, Model, Order
 from rest.reading import reading
 
 MOST_OLD = 1_000
@@ -40,7 +40,7 @@ async def find(database: Database, customer_id: str, client_id: str | None) -> F
         wanted = select(Order).where(col(Order.customer_id) == customer_id).order_by(col(Order.created_at))
         if client_id is not None:
             wanted = wanted.where(col(Order.client_id) == client_id)
-        orders = (await db.exec(wanted)).all()
+        orders = (await db.exec(wanted.options(WITH_FACTS))).all()
     clients = sorted({order.client_id for order in orders})
     if len(clients) > 1:
         raise WhoseCustomer(clients)
@@ -56,7 +56,7 @@ async def find_old(database: Database, days: int) -> Sequence[UUID]:
     over = select(Order).where(col(Order.created_at) < before, col(Order.next_deadline).is_(None))
     kept = over.where(~exists().where(col(Erasure.order_id) == col(Order.order_id)))
     async with reading(database) as db:
-        orders = (await db.exec(kept.order_by(col(Order.created_at)).limit(MOST_OLD))).all()
+        orders = (await db.exec(kept.order_by(col(Order.created_at)).limit(MOST_OLD).options(WITH_FACTS))).all()
     return [order.order_id for order in orders if order.settled]
 
 

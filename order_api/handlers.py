@@ -21,6 +21,7 @@ from contracts import (
     StockRecorded,
 )
 from messaging.outcome import Reject
+from order_api.facts import Facts
 from order_api.models import Order, Product
 
 Outcome = (
@@ -41,11 +42,11 @@ Outcome = (
 """Every event about an order that another service says."""
 
 
-async def record_fact(event: Outcome, order: Order | None) -> None:
+async def record_fact(event: Outcome, order: Order | None, db: AsyncSession) -> None:
     """Put what happened on the order's timeline, once, and see where the order stands."""
     if order is None:
         raise Reject(f"unknown order {event.order_id}")
-    order.record(event)
+    order.record(event, Facts.of(db))
 
 
 async def record_stock(event: StockRecorded, db: AsyncSession) -> None:

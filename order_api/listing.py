@@ -12,7 +12,7 @@ from sqlmodel import col, select, tuple_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from order_api.domain import Status
-from order_api.models import Order
+from order_api.models import WITH_FACTS, Order
 from rest.callers import Caller, Scope
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,7 +66,7 @@ class Page:
 
 async def page(db: AsyncSession, wanted: Wanted, caller: Caller) -> Page:
     """Read one page of the caller's orders; operators see everybody's."""
-    statement = select(Order).order_by(col(Order.created_at).desc(), col(Order.order_id).desc())
+    statement = select(Order).options(WITH_FACTS).order_by(col(Order.created_at).desc(), col(Order.order_id).desc())
     if Scope.OPERATIONS not in caller.scopes:
         statement = statement.where(col(Order.client_id) == caller.client_id)
     if wanted.statuses:

@@ -1,13 +1,12 @@
 """The order API's tables."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Identity, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import registry
+from sqlalchemy.orm import registry, selectinload
 from sqlmodel import Field, Relationship, SQLModel
 
 from contracts import CancelReason, Money, OrderCancelRequested, OrderCreated, OrderEvent
@@ -16,11 +15,9 @@ from messaging.outcome import Again
 from messaging.tables import PERSONAL_TEXT, attach
 from order_api import domain
 from order_api.domain import GIVES_REASON, Patience, Status, contradictory, status_of
+from order_api.facts import Facts
 from rest.callers import Caller
 from rest.keys import attach as attach_keys
-
-TOLD = {"amount", "carrier", "payment_id", "reason", "shortages", "tracking_number"}
-"""What a timeline tells of an event: no personal data, and nothing that the order itself shows."""
 
 DEADLINES = "deadlines"
 """The actor where patience is over."""
@@ -36,11 +33,11 @@ class Model(SQLModel, registry=registry()):
 class Fact(Model, table=True):
     """Something that happened to an order: who said it, and what the order's status was before and after.
 
-    Written once; a trigger refuses every change, so that this is the order's audit, too. It holds no personal data.
+    Written once, by order_api.facts; a trigger refuses every change, so that this is the order's audit, too. It holds
+    no personal data.
     """
 
     __tablename__: ClassVar[Any] = "facts"
-    __mapper_args__: ClassVar[Any] = {"eager_defaults": False}  # nobody who writes a fact asks for its position
 
     order_id: UUID = Field(primary_key=True, foreign_key="orders.order_id")
     name: str = Field(primary_key=True, sa_type=Text)
@@ -95,14 +92,21 @@ class Order(OrderRow, Model, table=True):
     trace: str | None = Field(default=None, sa_type=Text)
     """The `traceparent` of the request that placed it, if requests are traced: a re-drive goes on with that trace."""
 
-    facts: list[Fact] = Relationship(sa_relationship_kwargs={"lazy": "selectin"})
+    facts: list[Fact] = Relationship(sa_relationship_kwargs={"lazy": "raise", "viewonly": True})
+    """To look at; read by statements with WITH_FACTS alone. What happens is added to a transaction's Facts."""
 
     @classmethod
     def of(
-        cls, event: OrderCreated, placed_by: Caller, next_deadline: datetime | None = None, trace: str | None = None
+        cls,
+        event: OrderCreated,
+        placed_by: Caller,
+        facts: Facts,
+        next_deadline: datetime | None = None,
+        trace: str | None = None,
     ) -> "Order":
         """Make the row of a new order, which has said that it was created."""
-        order = cls(
+        facts.add(event, placed_by.actor, None, Status.PENDING)
+        return cls(
             order_id=event.order_id,
             client_id=placed_by.client_id,
             state=Status.PENDING,
@@ -117,8 +121,6 @@ class Order(OrderRow, Model, table=True):
             next_deadline=next_deadline,
             trace=trace,
         )
-        order.facts.append(order._fact(event, placed_by.actor, None, Status.PENDING))
-        return order
 
     @property
     def status(self) -> Status:
@@ -128,12 +130,7 @@ class Order(OrderRow, Model, table=True):
     @property
     def settled(self) -> bool:
         """Whether nothing is left to do for it."""
-        return domain.settled(self.known.keys())
-
-    @property
-    def known(self) -> Mapping[str, Fact]:
-        """The facts by name."""
-        return {fact.name: fact for fact in self.facts}
+        return domain.settled({fact.name for fact in self.facts})
 
     @property
     def cancel_requested(self) -> OrderCancelRequested | None:
@@ -141,17 +138,17 @@ class Order(OrderRow, Model, table=True):
         body = self.said.get(OrderCancelRequested.name)
         return None if body is None else OrderCancelRequested.model_validate(body, strict=False)
 
-    def request_cancel(self, reason: CancelReason, actor: str) -> OrderCancelRequested | None:
+    def request_cancel(self, reason: CancelReason, actor: str, facts: Facts) -> OrderCancelRequested | None:
         """Remember that it is to be cancelled. Return what is to be said, None if it was said or comes too late."""
         if self.status.final or self.cancel_requested is not None:
             return None
         event = OrderCancelRequested.about(self.order_id, reason=reason)
         self.said = {**self.said, event.name: event.model_dump(mode="json")}
-        self.facts.append(self._fact(event, actor, self.status, self.status))
+        facts.add(event, actor, self.state, self.state)
         self.updated_at = event.occurred_at
         return event
 
-    def redrive(self, now: datetime, patience: Patience) -> list[Again]:
+    def redrive(self, now: datetime, patience: Patience, facts: Facts) -> list[Again]:
         """Say again, under the next number, what sets every service going; ask for cancellation if patience is over.
 
         `now` is the database's time. The next deadline is set; an order that is settled, and was put on the list by
@@ -160,7 +157,7 @@ class Order(OrderRow, Model, table=True):
         """
         exhausted = patience.exhausted(now, self.created_at, self.redrives)
         if exhausted is not None:
-            self.request_cancel(exhausted, DEADLINES)
+            self.request_cancel(exhausted, DEADLINES, facts)
         self.redrives += 1
         self.next_deadline = None if self.settled else patience.deadline(now, self.created_at, self.redrives)
         created = OrderCreated.model_validate(self.said[OrderCreated.name], strict=False)
@@ -168,46 +165,34 @@ class Order(OrderRow, Model, table=True):
         context = {} if self.trace is None else {"traceparent": self.trace}
         return [Again(event, self.redrives, context) for event in said if event is not None]
 
-    def record(self, event: OrderEvent) -> None:
-        """Store the fact and derive the status; a fact that is known already changes nothing.
+    def record(self, event: OrderEvent, facts: Facts) -> None:
+        """Add the fact and derive the status; a fact that is known already changes nothing.
 
         An order that is settled by it is watched no longer.
 
         A fact that contradicts the others is stored, too, and noted as an anomaly: the status stays a function of
         the set.
         """
-        known = {**self.known}
+        before, known = self.state, facts.known(self.order_id)
         if event.name in known:
             return
         status = status_of({*known, event.name})
-        known[event.name] = fact = self._fact(event, event.name.partition(".")[0], self.status, status)
-        self.facts.append(fact)
-        if contradictory(known.keys()):
-            note = {"event": event.name, "event_id": str(event.event_id), "state": self.state, "evidence": None}
+        self.updated_at = facts.add(event, event.name.partition(".")[0], before, status)
+        if contradictory(known):
+            note = {"event": event.name, "event_id": str(event.event_id), "state": before, "evidence": None}
             self.anomalies = [*self.anomalies, note]
-        self.state = status
-        self.reason = _reason(status, known)
-        self.updated_at = fact.recorded_at
-        if domain.settled(known.keys()):
+        if status != before:
+            self.state = status
+            giver = GIVES_REASON.get(status)
+            self.reason = None if giver is None else self.reason
+            if giver == event.name:
+                self.reason = str(event.carried({"reason"})["reason"])
+        if domain.settled(known):
             self.next_deadline = None
 
-    def _fact(self, event: OrderEvent, actor: str, before: Status | None, after: Status) -> Fact:
-        return Fact(
-            order_id=self.order_id,
-            name=event.name,
-            event_id=event.event_id,
-            occurred_at=event.occurred_at,
-            recorded_at=datetime.now(UTC),
-            detail=event.model_dump(mode="json", include=TOLD),
-            actor=actor,
-            status_before=before,
-            status_after=after,
-        )
 
-
-def _reason(status: Status, known: Mapping[str, Fact]) -> str | None:
-    source = known.get(GIVES_REASON.get(status, ""))
-    return None if source is None else source.detail.get("reason")
+WITH_FACTS = selectinload(Order.facts)  # pyright: ignore[reportArgumentType] - SQLModel hides the class's attribute
+"""Option of a statement whose orders are shown with what happened to them."""
 
 
 class Erasure(Model, table=True):

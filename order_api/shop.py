@@ -14,10 +14,11 @@ from messaging.service import Service
 from order_api import clock
 from order_api.catalogue import Catalogue
 from order_api.domain import Patience, Unpriceable, price
+from order_api.facts import Facts
 from order_api.idempotency import Answer, Key, Repetitions
 from order_api.listing import Page, Wanted, page
 from order_api.live import Live
-from order_api.models import Order
+from order_api.models import WITH_FACTS, Order
 from order_api.pressure import Pressure
 from order_api.schemas import OrderView, PlaceOrder, ReceiptView
 from rest.callers import Caller
@@ -75,7 +76,7 @@ class Shop:
 
         async def store(db: AsyncSession) -> tuple[OrderView, Sequence[Event]]:
             deadline = self._patience.deadline(await clock.now(db), event.occurred_at, redrives=0)
-            db.add(Order.of(event, caller, deadline, trace))
+            db.add(Order.of(event, caller, Facts.of(db), deadline, trace))
             return view, (event,)
 
         answer = await self._repetitions.run(key, OrderView, store)
@@ -92,10 +93,11 @@ class Shop:
 
         async def ask(db: AsyncSession) -> tuple[OrderView | None, Sequence[Event]]:
             wanted = select(Order).where(col(Order.order_id) == order_id).with_for_update()
+            wanted = wanted.options(WITH_FACTS)
             order = (await db.exec(wanted.execution_options(populate_existing=True))).one_or_none()
             if order is None or not caller.sees(order.client_id):
                 return None, ()
-            event = order.request_cancel(reason, caller.actor)
+            event = order.request_cancel(reason, caller.actor, Facts.of(db))
             return OrderView.of(order), () if event is None else (event,)
 
         return await answered(self._repetitions.run(key, OrderView, ask))
@@ -127,7 +129,7 @@ class Shop:
 
     async def _find(self, order_id: UUID) -> Order | None:
         async with snapshot(self._service.database) as db:
-            return await db.get(Order, order_id)
+            return await db.get(Order, order_id, options=[WITH_FACTS])
 
     async def page(self, wanted: Wanted, caller: Caller) -> Page:
         """Read some of the orders that the caller may see."""

@@ -28,7 +28,8 @@ from messaging.service import Service
 from order_api import clock
 from order_api.app import open_shop
 from order_api.deadlines import Deadlines
-from order_api.models import Order
+from order_api.facts import Facts
+from order_api.models import WITH_FACTS, Order
 from order_api.schemas import PlaceOrder
 from rest.callers import Caller, Scope
 from shipping.gateway import Carrier
@@ -186,12 +187,12 @@ class World:
         patience = replace(order_api_settings("").patience, redrives=10**6)
 
         async def again(db: AsyncSession) -> Sequence[Again]:
-            wanted = select(Order).order_by(col(Order.order_id)).with_for_update()
+            wanted = select(Order).options(WITH_FACTS).order_by(col(Order.order_id)).with_for_update()
             if order_ids is not None:
                 wanted = wanted.where(col(Order.order_id).in_(order_ids))
             found = await db.exec(wanted.execution_options(populate_existing=True))
-            now = await clock.now(db)
-            return [said for order in found for said in order.redrive(now, patience)]
+            now, facts = await clock.now(db), Facts.of(db)
+            return [said for order in found for said in order.redrive(now, patience, facts)]
 
         await self.shop.execute(again)
         await self.shop.sent()

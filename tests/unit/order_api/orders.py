@@ -12,7 +12,8 @@ from contracts import EVENTS, OrderCreated, OrderEvent
 from messaging.service import Service
 from messaging.tables import OUTBOX
 from messaging.testing import envelope
-from order_api.models import Order
+from order_api.facts import Facts
+from order_api.models import WITH_FACTS, Order
 from rest.callers import Caller, Scope
 
 Run = Callable[..., Awaitable[Service]]
@@ -54,14 +55,14 @@ async def store(service: Service, count: int = 1, *, age: timedelta = timedelta(
         event.model_copy(update={"event_id": event.id_for(event.order_id), "occurred_at": moment}) for event in created
     ]
     async with service.database.session() as db, db.begin():
-        db.add_all([Order.of(event, STOREFRONT, moment) for event in events])
+        db.add_all([Order.of(event, STOREFRONT, Facts.of(db), moment) for event in events])
     return sorted(event.order_id for event in events)
 
 
 async def load(service: Service, order_id: UUID) -> Order:
     """Read an order."""
     async with service.database.session() as db:
-        return (await db.exec(select(Order).where(col(Order.order_id) == order_id))).one()
+        return (await db.exec(select(Order).options(WITH_FACTS).where(col(Order.order_id) == order_id))).one()
 
 
 async def said_of(service: Service, order_id: UUID) -> list[Said]:

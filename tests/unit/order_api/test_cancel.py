@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from contracts import CancelReason, OrderCancelRequested, ShippingReady
 from messaging.service import Service
+from order_api.facts import Facts
 from order_api.models import Order
 from tests.unit.order_api.orders import deliver, fact, load, said_of
 
@@ -128,7 +129,8 @@ async def test_the_answer_follows_the_locked_row(client: httpx2.AsyncClient, ser
         async with asyncio.timeout(10):
             while not await waiting_for_a_lock(service):
                 assert not asking.done()
-        order.record(fact(ShippingReady.name, order_id))
+        await Facts.of(other).read(other, [order_id])
+        order.record(fact(ShippingReady.name, order_id), Facts.of(other))
         await other.commit()
     assert (await asking).status_code == 409
 

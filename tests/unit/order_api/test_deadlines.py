@@ -20,6 +20,7 @@ from order_api import deadlines
 from order_api.app import build, create_api
 from order_api.deadlines import BATCH, MOST_BATCHES, Deadlines
 from order_api.domain import Patience
+from order_api.facts import Facts
 from order_api.models import Order
 from order_api.schemas import PlaceOrder
 from order_api.seed import listings, seed
@@ -153,7 +154,7 @@ async def test_what_the_customer_asked_for_is_said_again(service: Service) -> No
     (order_id,) = await store(service, age=2 * WEEK)
     async with service.database.session() as db, db.begin():
         order = (await db.exec(select(Order).with_for_update())).one()
-        asked = order.request_cancel(CancelReason.CUSTOMER, STOREFRONT.actor)
+        asked = order.request_cancel(CancelReason.CUSTOMER, STOREFRONT.actor, Facts.of(db))
     await sweeper(service, redrives=0).sweep()
     created, again = await said_of(service, order_id)
     assert (created.name, again.name, again.redrive) == ("order.created", "order.cancel_requested", 1)

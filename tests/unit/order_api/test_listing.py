@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from contracts import OrderCreated
 from messaging.service import Service
+from order_api.facts import Facts
 from order_api.listing import Cursor
 from order_api.models import Order
 from rest.callers import Scope
@@ -33,13 +34,12 @@ async def store(service: Service, *ages: int, customer: str = "c-42", state: str
         )
         for age in ages
     ]
-    orders = [Order.of(event, STOREFRONT) for event in events]
-    for order in orders:
-        order.state = state
-    ids = [str(order.order_id) for order in orders]
     async with service.database.session() as db, db.begin():
+        orders = [Order.of(event, STOREFRONT, Facts.of(db)) for event in events]
+        for order in orders:
+            order.state = state
         db.add_all(orders)
-    return ids
+    return [str(event.order_id) for event in events]
 
 
 async def walk(client: httpx2.AsyncClient, **query: Any) -> list[list[str]]:

@@ -1,0 +1,112 @@
+"""What happened to orders, as a transaction sees it: the names of what is known, and what is new.
+
+The path of every message leads through here, so no object of the ORM is made: one statement reads the names for a whole
+group of messages, and one writes what is new.
+"""
+
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import event as events
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from contracts import Event, OrderEvent
+from messaging.order_row import OrderRow
+
+TOLD = {"amount", "carrier", "payment_id", "reason", "shortages", "tracking_number"}
+"""What a timeline tells of an event: no personal data, and nothing that the order itself shows."""
+
+_FACTS = "order_api.facts"
+_READ = text(
+    "SELECT order_id, array_agg(name) FROM facts WHERE order_id = ANY (CAST(:ids AS uuid[])) GROUP BY order_id"
+)
+_WRITE = text("""
+    INSERT INTO facts (order_id, name, event_id, occurred_at, recorded_at, detail, actor, status_before, status_after)
+    SELECT order_id, name, event_id, occurred_at, recorded_at, detail, actor, status_before, status_after
+    FROM unnest(
+        CAST(:order_id AS uuid[]), CAST(:name AS text[]), CAST(:event_id AS uuid[]),
+        CAST(:occurred_at AS timestamptz[]), CAST(:recorded_at AS timestamptz[]), CAST(:detail AS jsonb[]),
+        CAST(:actor AS text[]), CAST(:status_before AS text[]), CAST(:status_after AS text[])
+    ) WITH ORDINALITY AS new (
+        order_id, name, event_id, occurred_at, recorded_at, detail, actor, status_before, status_after, turn
+    )
+    ORDER BY turn
+""")
+"""In the order in which they were recorded: so rise their positions."""
+
+
+class NewFact(NamedTuple):
+    """A row of `facts` that is to be written; models.Fact says what the columns mean."""
+
+    order_id: UUID
+    name: str
+    event_id: UUID
+    occurred_at: datetime
+    recorded_at: datetime
+    detail: str
+    """JSON."""
+    actor: str
+    status_before: str | None
+    status_after: str
+
+
+class Facts:
+    """The facts of the orders that a transaction works on."""
+
+    def __init__(self) -> None:
+        self._known: dict[UUID, set[str]] = {}
+        self.new: list[NewFact] = []
+        """Not written yet."""
+
+    @classmethod
+    def of(cls, db: AsyncSession) -> "Facts":
+        """Return the session's own. What is added to it is written whenever the session is flushed, behind its orders.
+
+        It ends with the session: a failed attempt leaves nothing behind.
+        """
+        facts: Facts | None = db.info.get(_FACTS)
+        if facts is None:
+            facts = db.info[_FACTS] = cls()
+            events.listen(db.sync_session, "after_flush", facts.write)
+        return facts
+
+    async def read(self, db: AsyncSession, order_ids: Collection[UUID]) -> None:
+        """Get to know what happened to these orders, whose rows are locked."""
+        self._known.update((order_id, set()) for order_id in order_ids)
+        for order_id, names in await (await db.connection()).execute(_READ, {"ids": list(order_ids)}):
+            self._known[order_id].update(names)
+
+    def known(self, order_id: UUID) -> AbstractSet[str]:
+        """Return the names of what happened to an order. Raises KeyError unless it is new here, or was read."""
+        return self._known[order_id]
+
+    def add(self, event: OrderEvent, actor: str, before: str | None, after: str) -> datetime:
+        """Add what happened to an order, with its status before (None for its creation) and after. Return the time."""
+        now = datetime.now(UTC)
+        detail = event.model_dump_json(include=TOLD)
+        row = (event.order_id, event.name, event.event_id, event.occurred_at, now, detail, actor, before, after)
+        self.new.append(NewFact(*row))
+        if before is None:
+            self._known[event.order_id] = set()
+        if event.order_id in self._known:
+            self._known[event.order_id].add(event.name)
+        return now
+
+    def write(self, session: Session, *_: Any) -> None:
+        """Write what is new, in one statement."""
+        if self.new:
+            columns = map(list, zip(*self.new, strict=True))
+            session.connection().execute(_WRITE, dict(zip(NewFact._fields, columns, strict=True)))
+            self.new.clear()
+
+
+async def preload(db: AsyncSession, batch: Sequence[tuple[Event, OrderRow | None]]) -> None:
+    """Read what is known of the orders that a group of messages is about, before any handler runs."""
+    order_ids = {row.order_id for _, row in batch if row is not None}
+    if order_ids:
+        await Facts.of(db).read(db, order_ids)
