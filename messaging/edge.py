@@ -32,6 +32,7 @@ class Step(StrEnum):
     MESSAGE_ACK = "message.ack"
     MESSAGE_REQUEUE = "message.requeue"
     PREPARE = "prepare"
+    REMOTE_CALL = "remote.call"
 
 
 class Publisher(Protocol):

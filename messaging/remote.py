@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import HALF_OPENED, OpenedState
 
+from messaging import edge
 from messaging.outcome import Retry, Wait
 
 Answer = TypeVar("Answer")
@@ -47,15 +48,21 @@ class RemoteEnd(Generic[Answer]):
             raise Paused(f"the {self._name} is being tried", self._pause)
         try:
             async with breaker:
-                answer = await self._in_time(call)
+                answer = await self._made(call)
                 if answer is None:
-                    answer = await self._in_time(find)
+                    answer = await self._made(find)
                     if answer is None or not carried_out(answer):
                         raise NoAnswer(f"no answer from the {self._name} within {self._timeout} s")
                 return answer
         except OpenedState as opened:
             opened.__traceback__ = None  # the breaker raises one and the same exception: it must not collect frames
             raise Paused(f"the {self._name} failed too often", self._pause) from None
+
+    async def _made(self, call: Callable[[], Awaitable[Answer | None]]) -> Answer | None:
+        edge.crash_point(f"{edge.Step.REMOTE_CALL}.before")
+        answer = await self._in_time(call)
+        edge.crash_point(f"{edge.Step.REMOTE_CALL}.after")
+        return answer
 
     async def _in_time(self, call: Callable[[], Awaitable[Answer | None]]) -> Answer | None:
         """The call's answer, or None after silence."""

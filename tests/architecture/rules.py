@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -38,6 +38,12 @@ TRANSACTIONS_OF_THEIR_OWN = (
 _BASIC = ("publish", "ack", "nack", "reject")
 EDGE_CALLS = {"commit", "publish_batch", *_BASIC, *(f"basic_{call}" for call in _BASIC)}
 TRANSACTION_CALLS = {"begin", "transaction"}
+CRASHES: Mapping[PurePosixPath, Collection[str]] = {
+    EDGE: EDGE_CALLS,
+    PurePosixPath("messaging/pipeline.py"): {"route.prepare"},
+    PurePosixPath("messaging/remote.py"): {"self._in_time"},
+}
+"""Calls that must lie between two crash points, by the module that alone makes them."""
 
 _OBJECTS = re.compile(r"orders\.(events|unrouted|requeue|dead|retry)(\..*)?|.*\.dlq")
 _QUEUES = re.compile(rf"orders\.\S+|({'|'.join(SERVICES)})\.[a-z_]+\.[a-z_]+")
@@ -115,17 +121,19 @@ def own_transactions(module: Module) -> Iterator[Finding]:
 
 
 def crash_points(module: Module) -> Iterator[Finding]:
-    """In messaging/edge.py each commit, publish and ack lies between the two crash points of one step."""
-    if module.path != EDGE:
+    """Each commit, publish, ack and remote call lies between the two crash points of one step."""
+    watched = CRASHES.get(module.path)
+    if watched is None:
         return
     for function in ast.walk(module.tree):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         points = [(line, name) for line, name in map(_crash_point, function.body) if name]
         for call in ast.walk(function):
-            if not (
-                isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in EDGE_CALLS
-            ):
+            if not isinstance(call, ast.Call):
+                continue
+            called = ast.unparse(call.func)
+            if not {called, called.rpartition(".")[2]} & set(watched):
                 continue
             ahead = {
                 name.removesuffix(".before") for line, name in points if line < call.lineno and name.endswith(".before")
@@ -134,7 +142,7 @@ def crash_points(module: Module) -> Iterator[Finding]:
                 name.removesuffix(".after") for line, name in points if line > call.lineno and name.endswith(".after")
             }
             if not ahead & behind:
-                yield call.lineno, f"{function.name} calls {call.func.attr} without a crash point before and after it"
+                yield call.lineno, f"{function.name} calls {called} without a crash point before and after it"
 
 
 def topology_names(module: Module) -> Iterator[Finding]:
@@ -256,7 +264,9 @@ def _imports_edge(module: Module) -> bool:
 def _crash_point(statement: ast.stmt) -> tuple[int, str | None]:
     """The line of a statement and, if it is a call of crash_point, the point's name as it is written."""
     match statement:
-        case ast.Expr(value=ast.Call(func=ast.Name(id="crash_point"), args=[name])):
+        case ast.Expr(value=ast.Call(func=ast.Name() | ast.Attribute() as called, args=[name, *_])) if ast.unparse(
+            called
+        ) in {"crash_point", "edge.crash_point"}:
             return statement.lineno, ast.unparse(name).strip("f'\"")
         case _:
             return statement.lineno, None

@@ -86,6 +86,23 @@ def test_the_crash_points_of_two_steps_are_no_pair() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "lost"),
+    [
+        ("messaging/pipeline.py", 'edge.crash_point(f"{edge.Step.PREPARE}.before")'),
+        ("messaging/pipeline.py", 'edge.crash_point(f"{edge.Step.PREPARE}.after")'),
+        ("messaging/remote.py", 'edge.crash_point(f"{edge.Step.REMOTE_CALL}.before")'),
+        ("messaging/remote.py", 'edge.crash_point(f"{edge.Step.REMOTE_CALL}.after")'),
+    ],
+)
+def test_a_remote_call_without_its_crash_point_fires(path: str, lost: str) -> None:
+    """A remote call that loses its crash point, on either side, is found."""
+    source = (ROOT / path).read_text()
+    assert lost in source
+    assert fired(path, source.replace(lost, "...")) == {"crash_points"}
+    assert fired(path, source) == set()
+
+
+@pytest.mark.parametrize(
     ("path", "breach"),
     [
         ("payment/handlers.py", "QUEUE = 'orders.anything'"),

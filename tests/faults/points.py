@@ -22,6 +22,7 @@ PASSED_BY: Mapping[Step, tuple[str, ...]] = {
     Step.MESSAGE_ACK: SERVICES,
     Step.MESSAGE_REQUEUE: SERVICES,
     Step.PREPARE: ("payment", "shipping"),
+    Step.REMOTE_CALL: ("payment", "shipping"),
     Step.REPLAY_PUBLISH: (CONTROL_ROOM,),
     Step.ERASURE_COMMIT: (ERASURE,),
     Step.MOVE_PUBLISH: (MOVE,),
