@@ -24,6 +24,8 @@ from yarl import URL
 from messaging.nodes import at_nodes
 
 if TYPE_CHECKING:
+    from aiormq.abc import AbstractChannel
+    from faststream.rabbit import RabbitExchange
     from faststream.rabbit.publisher.producer import AioPikaFastProducerImpl
 
 log = structlog.get_logger(__name__)
@@ -101,6 +103,11 @@ class TwoConnectionBroker(RabbitBroker):
         if self._publishing is not None:
             await self._publishing.close()
             self._publishing = None
+
+    async def publishing_channel(self, exchange: RabbitExchange) -> AbstractChannel:
+        """Aiormq's channel on which events are published now."""
+        producer = cast("AioPikaFastProducerImpl", self.config.broker_config.producer)
+        return await (await producer.declarer.declare_exchange(exchange)).channel.get_underlay_channel()
 
     def renew_publishing(self) -> None:
         """Publish by a new connection, at the next node: this one does not confirm.

@@ -9,10 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlmodel.ext.asyncio.session import AsyncSession
+
+if TYPE_CHECKING:
+    from messaging.wire import Letter, Wire
 
 
 class Step(StrEnum):
@@ -71,12 +75,12 @@ _point, _, _count = os.environ.get("CRASH_AT", "").partition(":")
 _passes_left = int(_count or 1)
 
 
-def crash_point(name: str) -> None:
-    """Die here, by SIGKILL, if the environment says so."""
+def crash_point(name: str, passes: int = 1) -> None:
+    """Die here, by SIGKILL, if the environment says so. What is done for many at once counts as so many passes."""
     global _passes_left  # noqa: PLW0603 - the count belongs to the process
     if name == _point:
-        _passes_left -= 1
-        if _passes_left == 0:
+        _passes_left -= passes
+        if _passes_left <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -108,6 +112,40 @@ async def publish(publisher: Publisher, body: bytes, step: Step, timeout: float,
         raise PublishFailed(f"{type(error).__name__}: {error}") from error
     crash_point(f"{step}.after")
     return confirm
+
+
+async def publish_batch(wire: Wire, letters: Sequence[Letter], step: Step, timeout: float) -> list[Any]:  # noqa: ASYNC109
+    """Publish them together and wait, at most `timeout` seconds; returns what the broker said of each, in their order.
+
+    That is its confirm, or PublishFailed where it said no, said nothing (Unanswered), or is gone.
+    """
+    crash_point(f"{step}.before", len(letters))
+    ends = asyncio.get_running_loop().time() + timeout
+    try:
+        async with asyncio.timeout_at(ends):
+            confirmations = await wire.publish_batch(letters)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        return [PublishFailed("the connection was lost while publishing")] * len(letters)
+    except TimeoutError:
+        return [Unanswered(f"nothing could be written within {timeout:g} s")] * len(letters)
+    except Exception as error:  # noqa: BLE001 - told to whoever sends
+        return [PublishFailed(f"{type(error).__name__}: {error}")] * len(letters)
+    await asyncio.wait(confirmations, timeout=ends - asyncio.get_running_loop().time())
+    said = [_said(confirmation, timeout) for confirmation in confirmations]
+    crash_point(f"{step}.after", sum(not isinstance(word, PublishFailed) for word in said))
+    return said
+
+
+def _said(confirmation: asyncio.Future[Any], timeout: float) -> Any:
+    if not confirmation.done():
+        return Unanswered(f"no confirm within {timeout:g} s")
+    if confirmation.cancelled():
+        return PublishFailed("the connection was lost while waiting for the confirm")
+    error = confirmation.exception()
+    return confirmation.result() if error is None else PublishFailed(f"{type(error).__name__}: {error}")
 
 
 async def requeue(message: Acknowledgeable) -> None:

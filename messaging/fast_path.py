@@ -76,7 +76,7 @@ class FastPath:
             if not pipeline.lane.try_share():  # a suspect is, or waits to be, alone
                 return await slowly(raw)
             about = logs.Subject(route.queue, event.name, message)
-            delivery = _Delivery(route, message, event, about, pipeline.begin(), slowly)
+            delivery = _Delivery(route, message, event, about, pipeline.started(), slowly)
             try:
                 with logs.about(about):
                     prepared = None if route.prepare is None else await pipeline.prepare(route, event)
@@ -166,7 +166,7 @@ class FastPath:
         self._leave(delivery)
         if not delivery.ended:
             delivery.ended = True
-            self._pipeline.end(delivery.route.queue, delivery.began)
+            self._pipeline.ended(delivery.route.queue, delivery.began)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -225,21 +225,21 @@ class Pipeline:
 
     async def settle(self, queue: str, call_next: Callable[[Any], Awaitable[Any]], message: Any) -> Any:
         """Handle a delivered message to its end: applied, waiting in a tier, or parked. Only then is it acked."""
-        started = self.begin()
+        started = self.started()
         about = logs.Subject(queue, self._routes[queue].event.name, message)
         try:
             with self._tracing.consuming(queue, message), logs.about(about):
                 return await self._settle(self._routes[queue], call_next, message)
         finally:
-            self.end(queue, started)
+            self.ended(queue, started)
 
-    def begin(self) -> float:
-        """Another message is in progress; returns when that began, for `end`."""
+    def started(self) -> float:
+        """Another message is in progress; returns when that began, for `ended`."""
         self.in_progress += 1
         self.idle.clear()
         return time.monotonic()
 
-    def end(self, queue: str, began: float) -> None:
+    def ended(self, queue: str, began: float) -> None:
         """A message's handling has ended, in one way or another."""
         self._metrics.queue(queue).duration.observe(time.monotonic() - began)
         self.in_progress -= 1

@@ -46,6 +46,7 @@ from messaging.signature import Handler, Prepare, read_signature
 from messaging.supervisor import Supervisor
 from messaging.topology import queue_name
 from messaging.unit import GroupExecutor, Preload, Rules, Work, command_key
+from messaging.wire import Wire
 
 log = structlog.get_logger(__name__)
 
@@ -216,10 +217,13 @@ class Service:
             self._collector = Collector(self._store, self._pipeline.away)
             supervisor.start("collector", self._collector.run)
         if courier is None:
+            wire = Wire(EVENTS_EXCHANGE.name, lambda: self.broker.publishing_channel(EVENTS_EXCHANGE))
             rabbit = courier = RabbitCourier(
                 cast("Any", self.broker),
                 self.publishers,
+                app=self.name,
                 user=user_of(settings.amqp_url.get_secret_value()),
+                wire=None if self.tracing.is_on else wire,
                 publish_timeout=settings.publish_timeout,
                 connected=lambda: self.broker.connected,
                 renew=self.broker.renew_publishing,

@@ -15,7 +15,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 Run = Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event | Again]]]
 Batch = Sequence[tuple[Event, OrderRow | None]]
 Preload = Callable[[AsyncSession, Batch], Awaitable[None]]
+
+_NEW_ROWS = "INSERT INTO {} (order_id) SELECT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING"
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between attempts in place, doubling."""
@@ -212,8 +214,8 @@ class GroupExecutor:
             return {}
         missing = sorted({work.order_id for work in works if work.order_id is not None and work.creates_row})
         if missing:
-            values = [{"order_id": order_id} for order_id in missing]
-            await (await db.connection()).execute(insert(model).values(values).on_conflict_do_nothing())
+            core = await db.connection()
+            await core.execute(text(_NEW_ROWS.format(model.__table__.name)), {"ids": missing})  # type: ignore[attr-defined]
         statement = (
             select(model)
             .where(model.order_id.in_(wanted))  # type: ignore[attr-defined]
