@@ -131,9 +131,17 @@ class Api:
         return cycle([self.request(orjson.dumps(wish(skus))) for skus in baskets(lines)])
 
 
+def products(lines: int) -> dict[str, int]:
+    """Return the price of each product that orders of so many lines need: where five are too few, each in variants."""
+    if lines <= len(PRODUCTS):
+        return dict(PRODUCTS)
+    variants = range(-(-lines // len(PRODUCTS)))
+    return {f"{sku}-{variant}": price for variant in variants for sku, price in PRODUCTS.items()}
+
+
 def baskets(lines: int) -> list[list[str]]:
     """Return what consecutive orders of so many lines hold; each product comes equally often."""
-    skus = list(PRODUCTS) if lines <= len(PRODUCTS) else [f"{sku}-{n}" for n in range(lines) for sku in PRODUCTS]
+    skus = [*products(lines)]
     return [[skus[(first + n) % len(skus)] for n in range(lines)] for first in range(len(skus))]
 
 
