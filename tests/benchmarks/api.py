@@ -13,7 +13,6 @@ Answer = Callable[[], Awaitable[bytes]]
 @asynccontextmanager
 async def serving(answer: Answer) -> AsyncGenerator[Api]:
     """Serve `answer` to each request, each connection by itself."""
-
     open_ones: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
