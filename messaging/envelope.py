@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from contracts.event import Event, OrderEvent
 from messaging.outcome import Reject
+from messaging.unreadable import UNREADABLE
 
 CONTENT_TYPE = "application/json"
 MAX_BODY = 1024 * 1024
@@ -63,6 +64,9 @@ def properties(event: Event, redrive: int = 0) -> dict[str, Any]:
 def read_event(kind: type[Event], message: Any) -> Event:
     """The event in a message. Raises Poison, with the reason and without the message's content, if it is none."""
     raw = message.raw_message
+    if UNREADABLE in message.headers:
+        msg = "its properties cannot be read"
+        raise Poison(msg)
     if len(message.body) > MAX_BODY:
         msg = f"body of {len(message.body)} bytes, allowed are {MAX_BODY}"
         raise Poison(msg)

@@ -12,6 +12,7 @@ from messaging.disclosure import in_a_line, without_secrets
 from messaging.envelope import ATTEMPT, ERROR_CLASS, ERROR_REASON, FIRST_FAILURE, LAST_FAILURE, Envelope
 from messaging.outcome import Reject, Retry
 from messaging.topology import DEFAULT_TIERS, Delay
+from messaging.unreadable import writable
 
 BROKER_HISTORY = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
 """Headers of RabbitMQ's own dead-lettering; republished, they make messages vanish on 3.10."""
@@ -48,7 +49,7 @@ def failure_headers(envelope: Envelope, error: BaseException) -> dict[str, Any]:
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     kept = {name: value for name, value in envelope.headers.items() if not name.startswith(BROKER_HISTORY)}
     return {
-        **kept,
+        **writable(kept),
         ATTEMPT: envelope.attempt + 1,
         FIRST_FAILURE: kept.get(FIRST_FAILURE) or now,
         LAST_FAILURE: now,
