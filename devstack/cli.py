@@ -16,6 +16,7 @@ from devstack.commands.down import down
 from devstack.commands.erase import erase
 from devstack.commands.faults import faults
 from devstack.commands.keys import keys
+from devstack.commands.load import load
 from devstack.commands.lock import lock
 from devstack.commands.order import order
 from devstack.commands.test import test
@@ -54,6 +55,7 @@ app.command(context_settings=PASSES_ON)(topology)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(alarms)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(aws)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(bench)
+app.command(context_settings={**PASSES_ON, "help_option_names": []})(load)
 app.command()(lock)
 
 

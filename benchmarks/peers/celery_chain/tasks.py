@@ -37,7 +37,7 @@ app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     task_ignore_result=True,
-    worker_prefetch_multiplier=int(os.environ.get("CELERY_PREFETCH", "16")),
+    worker_prefetch_multiplier=16,
     broker_transport_options={"confirm_publish": True},
     broker_pool_limit=int(os.environ["THREADS"]),  # one for each thread that publishes
     broker_connection_retry_on_startup=True,

@@ -1,0 +1,1 @@
+"""`./run load`: customers who come, order, watch, change their minds and go, and what became of their orders."""
