@@ -1,7 +1,7 @@
 """What happened to orders, as a transaction sees it: the names of what is known, and what is new.
 
-The path of every message leads through here, so no object of the ORM is made: one statement reads the names for a whole
-group of messages, and one writes what is new.
+The path of every request and message leads through here, so no object of the ORM is made: one statement reads the names
+for a whole group of messages, one writes the orders that are new, and one the facts.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import event as events
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contracts import Event, OrderEvent
+from contracts import Event, OrderCreated, OrderEvent
 from messaging.order_row import OrderRow
+from order_api.domain import Status
+from order_api.models import Order
+from rest.callers import Caller
 
 TOLD = {"amount", "carrier", "payment_id", "reason", "shortages", "tracking_number"}
 """What a timeline tells of an event: no personal data, and nothing that the order itself shows."""
@@ -60,19 +63,20 @@ class Facts:
 
     def __init__(self) -> None:
         self._known: dict[UUID, set[str]] = {}
+        self.orders: list[dict[str, Any]] = []
         self.new: list[NewFact] = []
-        """Not written yet."""
+        """Not written yet, as the orders."""
 
     @classmethod
     def of(cls, db: AsyncSession) -> "Facts":
-        """Return the session's own. What is added to it is written whenever the session is flushed, behind its orders.
+        """Return the session's own. What is added to it is written when the session is committed.
 
         It ends with the session: a failed attempt leaves nothing behind.
         """
         facts: Facts | None = db.info.get(_FACTS)
         if facts is None:
             facts = db.info[_FACTS] = cls()
-            events.listen(db.sync_session, "after_flush", facts.write)
+            events.listen(db.sync_session, "before_commit", facts.write)
         return facts
 
     async def read(self, db: AsyncSession, order_ids: Collection[UUID]) -> None:
@@ -85,20 +89,29 @@ class Facts:
         """Return the names of what happened to an order. Raises KeyError unless it is new here, or was read."""
         return self._known[order_id]
 
+    def place(
+        self, event: OrderCreated, placed_by: Caller, next_deadline: datetime | None = None, trace: str | None = None
+    ) -> None:
+        """Add a new order, which has said that it was created."""
+        self.orders.append(Order.columns(event, placed_by, next_deadline, trace))
+        self._known[event.order_id] = set()
+        self.add(event, placed_by.actor, None, Status.PENDING)
+
     def add(self, event: OrderEvent, actor: str, before: str | None, after: str) -> datetime:
         """Add what happened to an order, with its status before (None for its creation) and after. Return the time."""
         now = datetime.now(UTC)
         detail = event.model_dump_json(include=TOLD)
         row = (event.order_id, event.name, event.event_id, event.occurred_at, now, detail, actor, before, after)
         self.new.append(NewFact(*row))
-        if before is None:
-            self._known[event.order_id] = set()
         if event.order_id in self._known:
             self._known[event.order_id].add(event.name)
         return now
 
-    def write(self, session: Session, *_: Any) -> None:
-        """Write what is new, in one statement."""
+    def write(self, session: Session) -> None:
+        """Write the orders that are new, then the facts."""
+        if self.orders:
+            session.connection().execute(insert(Order), self.orders)
+            self.orders.clear()
         if self.new:
             columns = map(list, zip(*self.new, strict=True))
             session.connection().execute(_WRITE, dict(zip(NewFact._fields, columns, strict=True)))

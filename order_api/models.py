@@ -1,7 +1,7 @@
 """The order API's tables."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Identity, Index, LargeBinary, Text, text
@@ -15,9 +15,11 @@ from messaging.outcome import Again
 from messaging.tables import PERSONAL_TEXT, attach
 from order_api import domain
 from order_api.domain import GIVES_REASON, Patience, Status, contradictory, status_of
-from order_api.facts import Facts
 from rest.callers import Caller
 from rest.keys import attach as attach_keys
+
+if TYPE_CHECKING:
+    from order_api.facts import Facts
 
 DEADLINES = "deadlines"
 """The actor where patience is over."""
@@ -95,32 +97,28 @@ class Order(OrderRow, Model, table=True):
     facts: list[Fact] = Relationship(sa_relationship_kwargs={"lazy": "raise", "viewonly": True})
     """To look at; read by statements with WITH_FACTS alone. What happens is added to a transaction's Facts."""
 
-    @classmethod
-    def of(
-        cls,
-        event: OrderCreated,
-        placed_by: Caller,
-        facts: Facts,
-        next_deadline: datetime | None = None,
-        trace: str | None = None,
-    ) -> "Order":
-        """Make the row of a new order, which has said that it was created."""
-        facts.add(event, placed_by.actor, None, Status.PENDING)
-        return cls(
-            order_id=event.order_id,
-            client_id=placed_by.client_id,
-            state=Status.PENDING,
-            said={event.name: event.model_dump(mode="json")},
-            anomalies=[],  # given, since Pydantic inspects a default_factory at every call, which is slow
-            customer_id=event.customer_id,
-            currency=event.total.currency,
-            total=event.total.amount,
-            items=[line.model_dump(mode="json") for line in event.items],
-            created_at=event.occurred_at,
-            updated_at=event.occurred_at,
-            next_deadline=next_deadline,
-            trace=trace,
-        )
+    @staticmethod
+    def columns(
+        event: OrderCreated, placed_by: Caller, next_deadline: datetime | None = None, trace: str | None = None
+    ) -> dict[str, Any]:
+        """Return the row of a new order, which has said that it was created."""
+        said = event.model_dump(mode="json")
+        return {
+            "order_id": event.order_id,
+            "client_id": placed_by.client_id,
+            "state": Status.PENDING,
+            "said": {event.name: said},
+            "anomalies": [],
+            "customer_id": event.customer_id,
+            "currency": event.total.currency,
+            "total": event.total.amount,
+            "items": said["items"],
+            "created_at": event.occurred_at,
+            "updated_at": event.occurred_at,
+            "redrives": 0,
+            "next_deadline": next_deadline,
+            "trace": trace,
+        }
 
     @property
     def status(self) -> Status:
@@ -138,7 +136,7 @@ class Order(OrderRow, Model, table=True):
         body = self.said.get(OrderCancelRequested.name)
         return None if body is None else OrderCancelRequested.model_validate(body, strict=False)
 
-    def request_cancel(self, reason: CancelReason, actor: str, facts: Facts) -> OrderCancelRequested | None:
+    def request_cancel(self, reason: CancelReason, actor: str, facts: "Facts") -> OrderCancelRequested | None:
         """Remember that it is to be cancelled. Return what is to be said, None if it was said or comes too late."""
         if self.status.final or self.cancel_requested is not None:
             return None
@@ -148,7 +146,7 @@ class Order(OrderRow, Model, table=True):
         self.updated_at = event.occurred_at
         return event
 
-    def redrive(self, now: datetime, patience: Patience, facts: Facts) -> list[Again]:
+    def redrive(self, now: datetime, patience: Patience, facts: "Facts") -> list[Again]:
         """Say again, under the next number, what sets every service going; ask for cancellation if patience is over.
 
         `now` is the database's time. The next deadline is set; an order that is settled, and was put on the list by
@@ -165,7 +163,7 @@ class Order(OrderRow, Model, table=True):
         context = {} if self.trace is None else {"traceparent": self.trace}
         return [Again(event, self.redrives, context) for event in said if event is not None]
 
-    def record(self, event: OrderEvent, facts: Facts) -> None:
+    def record(self, event: OrderEvent, facts: "Facts") -> None:
         """Add the fact and derive the status; a fact that is known already changes nothing.
 
         An order that is settled by it is watched no longer.

@@ -76,7 +76,7 @@ class Shop:
 
         async def store(db: AsyncSession) -> tuple[OrderView, Sequence[Event]]:
             deadline = self._patience.deadline(await clock.now(db), event.occurred_at, redrives=0)
-            db.add(Order.of(event, caller, Facts.of(db), deadline, trace))
+            Facts.of(db).place(event, caller, deadline, trace)
             return view, (event,)
 
         answer = await self._repetitions.run(key, OrderView, store)

@@ -21,7 +21,6 @@ from messaging.disclosure import in_a_line, masked, trace, without_secrets
 from messaging.logs import Discreet, configure
 from messaging.outbox import outgoing
 from messaging.retry import reason_of
-from order_api.facts import Facts
 from order_api.models import Order
 from rest.callers import Caller, Scope, new_token
 
@@ -68,7 +67,7 @@ class Holder:
         [EXAMPLE, BODY],
         Address.example(),
         Holder(EXAMPLE),
-        Order.of(EXAMPLE, Caller("storefront", "0123456789ab", frozenset(Scope)), Facts()),
+        Order(**Order.columns(EXAMPLE, Caller("storefront", "0123456789ab", frozenset(Scope)))),
         outgoing(EXAMPLE, cause=None, redrive=0, context={}),
         {"deep": {"deeper": ({"customer_id": "c-42", "name": "Ada"},)}},
         json.dumps(BODY).encode(),

@@ -55,7 +55,8 @@ async def store(service: Service, count: int = 1, *, age: timedelta = timedelta(
         event.model_copy(update={"event_id": event.id_for(event.order_id), "occurred_at": moment}) for event in created
     ]
     async with service.database.session() as db, db.begin():
-        db.add_all([Order.of(event, STOREFRONT, Facts.of(db), moment) for event in events])
+        for event in events:
+            Facts.of(db).place(event, STOREFRONT, moment)
     return sorted(event.order_id for event in events)
 
 

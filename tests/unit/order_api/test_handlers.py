@@ -52,7 +52,8 @@ class Placed(NamedTuple):
 def placed() -> Placed:
     db = AsyncSession()
     facts = Facts.of(db)
-    return Placed(Order.of(OrderCreated.example(), STOREFRONT, facts), facts, db)
+    facts.place(OrderCreated.example(), STOREFRONT)
+    return Placed(Order(**facts.orders[0]), facts, db)
 
 
 async def test_an_unknown_order_is_parked() -> None:

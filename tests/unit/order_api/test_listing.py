@@ -16,7 +16,6 @@ from contracts import OrderCreated
 from messaging.service import Service
 from order_api.facts import Facts
 from order_api.listing import Cursor
-from order_api.models import Order
 from rest.callers import Scope
 from rest.problems import Kind
 from tests.unit.order_api.conftest import speaking_as
@@ -35,10 +34,10 @@ async def store(service: Service, *ages: int, customer: str = "c-42", state: str
         for age in ages
     ]
     async with service.database.session() as db, db.begin():
-        orders = [Order.of(event, STOREFRONT, Facts.of(db)) for event in events]
-        for order in orders:
-            order.state = state
-        db.add_all(orders)
+        facts = Facts.of(db)
+        for event in events:
+            facts.place(event, STOREFRONT)
+            facts.orders[-1]["state"] = state
     return [str(event.order_id) for event in events]
 
 
