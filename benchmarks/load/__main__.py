@@ -60,7 +60,7 @@ def load(
         with Steps(console) as steps:
             with steps.step("Locust and its packages"):
                 python_with("load")
-            endpoints, check = _stack(steps, ending)
+            endpoints, check = stack_for(steps, ending)
         run = LoadRun(endpoints, plan, FOLDER, console)
         told = f"{shape}: up to {plan.users} customers for {plan.seconds} s at {endpoints.api}, seed {plan.seed}"
         console.print(told, highlight=False, soft_wrap=True)
@@ -71,7 +71,7 @@ def load(
         raise typer.Exit(1)
 
 
-def _stack(steps: Steps, ending: ExitStack) -> tuple[Endpoints, Callable[[], None]]:
+def stack_for(steps: Steps, ending: ExitStack) -> tuple[Endpoints, Callable[[], None]]:
     """The stack that is up, or one of the run's own; and what raises when it has fallen."""
     if holder(UP_LOCK):
         return read_endpoints(), lambda: None

@@ -28,6 +28,10 @@ class Journal:
         """Add a line."""
         self._file.write(json.dumps(asdict(line)) + "\n")
 
+    def close(self) -> None:
+        """Write no more."""
+        self._file.close()
+
 
 class Reader:
     """Reads what was written since it last looked; whole lines only."""
