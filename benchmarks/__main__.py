@@ -6,6 +6,8 @@ import typer
 from rich.console import Console
 
 from benchmarks import compare as comparison
+from benchmarks import growth as growing
+from benchmarks.results import Results
 from benchmarks.run import FOLDER, chosen, measure, publish
 from benchmarks.turn import Plan
 from devstack.entry import enter
@@ -16,6 +18,7 @@ from devstack.single import held
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 SHORT_SECONDS = 3.0
+BUSY = "a benchmark is running already"
 
 
 @app.command()
@@ -31,6 +34,13 @@ def bench(  # noqa: PLR0913 - options
         bool, typer.Option("--compare", help="Ours beside the limit program, as a ratio beside the one that is kept.")
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Measure as --compare does, and keep the ratios.")] = False,
+    growth: Annotated[
+        bool, typer.Option("--growth", help="Ours with more lines, old orders, replicas, and with a backlog.")
+    ] = False,
+    old: Annotated[
+        int, typer.Option(min=100, help="Of --growth: old orders at most; a tenth and a hundredth, too.")
+    ] = (1_000_000),
+    backlog: Annotated[int, typer.Option(min=1, help="Of --growth: orders that wait when consumers start.")] = 100_000,
 ) -> None:
     """Measure our pipeline beside others that do the same work, on the same servers.
 
@@ -40,17 +50,27 @@ def bench(  # noqa: PLR0913 - options
     console = Console()
     fractions = (0.5,) if short or compares else Plan.fractions
     plan = Plan(seconds=min(seconds, SHORT_SECONDS) if short else seconds, fractions=fractions)
-    contenders = chosen("ours,limit" if compares else only)
-    with held(STACK / "bench.lock", busy="a benchmark is running already"):
-        results = measure(contenders, plan, rounds or (1 if short else 5 if compares else 3), console)
+    if growth:
+        with held(STACK / "bench.lock", busy=BUSY):
+            grown = growing.grow(plan, rounds or (1 if short else 5), old, backlog, console)
+            growing.publish(grown, console)
+        _complain(grown.results)
+        return
+    entries = [(each, plan) for each in chosen("ours,limit" if compares else only)]
+    with held(STACK / "bench.lock", busy=BUSY):
+        results = measure(entries, rounds or (1 if short else 5 if compares else 3), console)
         publish(results, console)
-    if results.failures:
-        raise StackError(f"not every turn came to its end; the logs are in {FOLDER / 'logs'}")
+    _complain(results)
     if keep:
         comparison.keep(comparison.measured(results))
         console.print(f"Kept in {comparison.FILE}: commit it.", soft_wrap=True)
     elif compare:
         _compare(comparison.measured(results), console)
+
+
+def _complain(results: Results) -> None:
+    if results.failures:
+        raise StackError(f"not every turn came to its end; the logs are in {FOLDER / 'logs'}")
 
 
 def _compare(now: comparison.Ratios, console: Console) -> None:

@@ -8,7 +8,7 @@ that stalls is charged for all that should have happened meanwhile (no coordinat
 import asyncio
 import random
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import orjson
 from typing_extensions import override
 
-from benchmarks.contender import PRODUCTS
+from benchmarks.products import baskets, wish
 from devstack.errors import StackError
 
 CREATED = b"201"
@@ -46,6 +46,11 @@ class Placed:
     refused: Mapping[str, int]
     """Answers that were no 201, by status."""
 
+    @property
+    def accepted_rate(self) -> float:
+        """Orders a second."""
+        return len(self.orders) / self.seconds
+
 
 class Api:
     """Where orders are placed."""
@@ -60,25 +65,21 @@ class Api:
         """Return a whole request that places the order in `body`."""
         return b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body)
 
-    async def closed_loop(
-        self, *, connections: int, seconds: float, lines: int = 1, tell: Callable[[int], None] = lambda _: None
-    ) -> Placed:
-        """Place orders over so many connections for so long. `tell` hears of each accepted one."""
+    async def closed_loop(self, *, connections: int, seconds: float, lines: int = 1) -> Placed:
+        """Place orders over so many connections for so long."""
         bodies, until = self._bodies(lines), time.monotonic() + seconds
-        return await self._closed(bodies, connections, lambda: time.monotonic() < until, tell)
+        return await self._closed(bodies, connections, lambda: time.monotonic() < until)
 
     async def place(
         self, orders: int, *, connections: int, lines: int = 1, tell: Callable[[int], None] = lambda _: None
     ) -> Placed:
-        """Place so many orders, as fast as they are accepted."""
+        """Place so many orders, as fast as they are accepted; `tell` hears of each."""
         left = iter(range(orders))
         return await self._closed(self._bodies(lines), connections, lambda: next(left, None) is not None, tell)
 
-    async def open_loop(
-        self, moments: Sequence[float], *, lines: int = 1, tell: Callable[[int], None] = lambda _: None
-    ) -> Placed:
+    async def open_loop(self, moments: Sequence[float], *, lines: int = 1) -> Placed:
         """Place an order at each of these moments, seconds from now."""
-        tally = _Tally(tell)
+        tally = _Tally()
         free: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
         bodies, opened, running = self._bodies(lines), 0, set[asyncio.Task[None]]()
         connections: list[_Connection] = []
@@ -108,7 +109,11 @@ class Api:
         return tally.placed(time.perf_counter() - begun)
 
     async def _closed(
-        self, bodies: Iterator[bytes], connections: int, more: Callable[[], bool], tell: Callable[[int], None]
+        self,
+        bodies: Iterator[bytes],
+        connections: int,
+        more: Callable[[], bool],
+        tell: Callable[[int], None] = lambda _: None,
     ) -> Placed:
         tally = _Tally(tell)
         opened = [await self._connect() for _ in range(connections)]
@@ -131,37 +136,6 @@ class Api:
         return cycle([self.request(orjson.dumps(wish(skus))) for skus in baskets(lines)])
 
 
-def products(lines: int) -> dict[str, int]:
-    """Return the price of each product that orders of so many lines need: where five are too few, each in variants."""
-    if lines <= len(PRODUCTS):
-        return dict(PRODUCTS)
-    variants = range(-(-lines // len(PRODUCTS)))
-    return {f"{sku}-{variant}": price for variant in variants for sku, price in PRODUCTS.items()}
-
-
-def baskets(lines: int) -> list[list[str]]:
-    """Return what consecutive orders of so many lines hold; each product comes equally often."""
-    skus = [*products(lines)]
-    return [[skus[(first + n) % len(skus)] for n in range(lines)] for first in range(len(skus))]
-
-
-def wish(skus: Iterable[str]) -> dict[str, object]:
-    """Return the body of an order of one piece of each."""
-    return {
-        "customer_id": "c-42",
-        "currency": "EUR",
-        "items": [{"sku": sku, "quantity": 1} for sku in skus],
-        "payment_token": "tok_ok",
-        "shipping_address": {
-            "name": "Ada",
-            "line1": "1 Main St",
-            "city": "Berlin",
-            "postal_code": "10115",
-            "country": "DE",
-        },
-    }
-
-
 def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
     """Return the moments, in seconds, at which independent customers come, `rate` of them a second (Poisson)."""
     chance = random.Random(seed)  # noqa: S311 - a load that can be repeated, no secret
@@ -174,7 +148,7 @@ def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
 
 
 class _Tally:
-    def __init__(self, tell: Callable[[int], None]) -> None:
+    def __init__(self, tell: Callable[[int], None] = lambda _: None) -> None:
         self._tell = tell
         self._orders: list[Sent] = []
         self._refused: dict[str, int] = {}

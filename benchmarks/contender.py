@@ -90,3 +90,5 @@ class Contender:
     The servers keep commit timestamps: `pg_xact_commit_timestamp(xmin)` of the row whose last change finished the order
     is when that became true for everybody.
     """
+    keeps_databases: bool = False
+    """Its turns go on with what the one before left, for databases that are too large to be cloned for each."""

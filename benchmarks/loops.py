@@ -63,7 +63,7 @@ class Bench:
         used = self._clocks() - before
         if not placed.orders:
             raise StackError(f"{self._contender.name} accepted no order: {dict(placed.refused)}")
-        finished = await self._finished()
+        finished = await self._finished([order.order_id for order in placed.orders])
         ends = [(order.at, finished[order.order_id]) for order in placed.orders if order.order_id in finished]
         first, last = min(order.at for order in placed.orders), max((end for _, end in ends), default=0)
         answers = [1000 * order.answered for order in placed.orders]
@@ -71,7 +71,7 @@ class Bench:
             sent=len(placed.orders),
             refused=placed.refused,
             unfinished=unfinished,
-            accepted_rate=len(placed.orders) / placed.seconds,
+            accepted_rate=placed.accepted_rate,
             finished_rate=len(ends) / (last - first),
             post=percentiles(answers),
             end_to_end=percentiles([1000 * (end - at) for at, end in ends]),
@@ -110,10 +110,11 @@ class Bench:
             clocks[process.name] += milliseconds(process.pid)
         return clocks
 
-    async def _finished(self) -> Mapping[str, float]:
+    async def _finished(self, orders: Sequence[str]) -> Mapping[str, float]:
+        query = f"SELECT * FROM ({self._contender.finished}) AS t (id, moment) WHERE id = ANY ($1)"  # noqa: S608 - its own
         connection = await asyncpg.connect(self._orders)
         try:
-            return {order: moment.timestamp() for order, moment in await connection.fetch(self._contender.finished)}
+            return {order: moment.timestamp() for order, moment in await connection.fetch(query, orders)}
         finally:
             await connection.close()
 

@@ -40,27 +40,35 @@ def chosen(only: str) -> list[Contender]:
     return [importlib.import_module(f"benchmarks.peers.{name}.contender").CONTENDER for name in wanted]
 
 
-def measure(contenders: Sequence[Contender], plan: Plan, rounds: int, console: Console) -> Results:
+Entry = tuple[Contender, Plan]
+"""Who takes a turn, and what is done in it."""
+
+
+def measure(entries: Sequence[Entry], rounds: int, console: Console) -> Results:
+    """Start the servers and let all take turns, so many rounds."""
+    with Rounds(console, rounds * len(entries)) as progress:
+        progress.now("starting RabbitMQ and PostgreSQL")
+        with BenchServers(FOLDER / "servers") as servers:
+            return take_rounds(servers, entries, rounds, progress)
+
+
+def take_rounds(servers: BenchServers, entries: Sequence[Entry], rounds: int, progress: "Rounds") -> Results:
     """Let all take turns, so many rounds. A turn that fails is noted, and the others go on."""
     turns: list[Turn] = []
     failures: list[str] = []
-    with Rounds(console, rounds * len(contenders)) as progress:
-        progress.now("starting RabbitMQ and PostgreSQL")
-        with BenchServers(FOLDER / "servers") as servers:
-            for number in range(1, rounds + 1):
-                for contender in contenders:
-                    label = f"round {number} of {rounds}, {contender.name}"
-                    tell = progress.teller(label)
-                    try:
-                        turn = take_turn(contender, servers, plan, FOLDER / "logs", tell)
-                    except StackError as failure:
-                        failures.append(f"{label}: {str(failure).splitlines()[0]}")
-                        progress.done(f"[red]✗[/] {label}: {literal(str(failure))}")
-                        continue
-                    turns.append(turn)
-                    progress.done(f"[green]✓[/] {label}: {_in_short(turn)}")
-    about = {each.name: About(each.what, each.not_guaranteed) for each in contenders}
-    return Results(this_machine(), plan.seconds, about, turns, failures)
+    for number in range(1, rounds + 1):
+        for contender, plan in entries:
+            label = f"round {number} of {rounds}, {contender.name}"
+            try:
+                turn = take_turn(contender, servers, plan, FOLDER / "logs", progress.teller(label))
+            except StackError as failure:
+                failures.append(f"{label}: {str(failure).splitlines()[0]}")
+                progress.done(f"[red]✗[/] {label}: {literal(str(failure))}")
+            else:
+                turns.append(turn)
+                progress.done(f"[green]✓[/] {label}: {_in_short(turn)}")
+    about = {each.name: About(each.what, each.not_guaranteed) for each, _ in entries}
+    return Results(this_machine(), entries[0][1].seconds, about, turns, failures)
 
 
 def publish(results: Results, console: Console, folder: Path = FOLDER) -> None:

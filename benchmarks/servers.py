@@ -34,7 +34,7 @@ class BenchServers:
         self._postgres = PostgresServer(state / "postgresql", config=POSTGRES, discard=True)
         self._rabbit = RabbitServer(state / "rabbitmq", discard=True)
         self._ending = ExitStack()
-        self._prepared: set[str] = set()
+        self._prepared: dict[object, Mapping[str, str]] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as ending:
@@ -61,19 +61,28 @@ class BenchServers:
         """Where RabbitMQ and PostgreSQL keep theirs."""
         return self._rabbit.folder / "data", self._postgres.folder / "data"
 
-    def prepare(self, contender: Contender) -> None:
-        """Make the databases that this contender's turns are cloned from; harmless when repeated."""
-        if contender.name in self._prepared:
-            return
-        urls = {name: self._postgres.create_database(_template(contender, name)) for name in contender.databases}
-        contender.prepare_databases(urls)
-        self._prepared.add(contender.name)
+    def prepare(self, contender: Contender) -> Mapping[str, str]:
+        """Make the databases that this contender's turns are cloned from, once; returns their URLs.
+
+        Contenders that are prepared by the same function share them, unless they keep theirs.
+        """
+        how = contender.name if contender.keeps_databases else contender.prepare_databases
+        if how not in self._prepared:
+            names = {name: f"{contender.name}_{name}_prepared" for name in contender.databases}
+            urls = {name: self._postgres.create_database(database) for name, database in names.items()}
+            contender.prepare_databases(urls)
+            self._prepared[how] = urls
+        return self._prepared[how]
 
     @contextmanager
     def turn(self, contender: Contender) -> Generator[Servers]:
         """Databases as they were prepared, and an empty virtual host, for the length of the block."""
-        self.prepare(contender)
-        urls = {name: self._clone(contender, name) for name in contender.databases}
+        prepared = self.prepare(contender)
+        clones = {} if contender.keeps_databases else {name: f"{contender.name}_{name}" for name in contender.databases}
+        for name, database in clones.items():
+            self._postgres.drop_database(database)
+            self._postgres.create_database(database, template=_name(prepared[name]))
+        urls = {**prepared, **{name: self._postgres.url(database) for name, database in clones.items()}}
         host = contender.name
         self._manage("PUT", f"vhosts/{host}")
         self._manage("PUT", f"permissions/{host}/{USER}", {"configure": ".*", "write": ".*", "read": ".*"})
@@ -84,8 +93,8 @@ class BenchServers:
             yield Servers(amqp_url, urls, self._rabbit.management_url)
         finally:
             self._manage("DELETE", f"vhosts/{host}")
-            for name in contender.databases:
-                self._postgres.drop_database(_database(contender, name))
+            for database in clones.values():
+                self._postgres.drop_database(database)
 
     def checkpoint(self) -> None:
         """Have PostgreSQL write down all that it holds in memory, so that no turn pays for the one before it."""
@@ -96,22 +105,13 @@ class BenchServers:
         queues = self._manage("GET", f"queues/{contender.name}?columns=name,messages").json()
         return {queue["name"]: queue["messages"] for queue in queues if queue.get("messages")}
 
-    def _clone(self, contender: Contender, name: str) -> str:
-        database = _database(contender, name)
-        self._postgres.drop_database(database)
-        return self._postgres.create_database(database, template=_template(contender, name))
-
     def _manage(self, method: str, path: str, body: object = None) -> httpx2.Response:
         url = urllib.parse.urljoin(f"{self._rabbit.management_url}/api/", path)
         return httpx2.request(method, url, json=body, timeout=60).raise_for_status()
 
 
-def _database(contender: Contender, name: str) -> str:
-    return f"{contender.name}_{name}"
-
-
-def _template(contender: Contender, name: str) -> str:
-    return f"{contender.name}_{name}_prepared"
+def _name(url: str) -> str:
+    return urllib.parse.urlsplit(url).path.lstrip("/")
 
 
 def _execute(url: str, statement: str) -> None:

@@ -27,6 +27,8 @@ class Plan:
     """Of the closed loop, and of each open one."""
     fractions: Sequence[float] = (0.25, 0.5, 0.75, 0.9)
     """Of its own capacity, at which its latency is measured."""
+    lines: int = 1
+    """Of each order."""
     seed: int = 0
     """Of the moments at which customers come."""
 
@@ -61,15 +63,16 @@ def take_turn(contender: Contender, servers: BenchServers, plan: Plan, logs: Pat
 
 async def _drive(contender: Contender, bench: Bench, api: Api, plan: Plan, tell: Callable[[str], None]) -> Turn:
     tell("warming up")
-    await bench.watch(api.place(plan.warm_up, connections=plan.connections))
+    await bench.watch(api.place(plan.warm_up, connections=plan.connections, lines=plan.lines))
     tell("closed loop")
     before = await bench.stored()
-    closed = await bench.watch(api.closed_loop(connections=plan.connections, seconds=plan.seconds))
+    loop = api.closed_loop(connections=plan.connections, seconds=plan.seconds, lines=plan.lines)
+    closed = await bench.watch(loop)
     after, memory = await bench.stored(), bench.memory()
     opened: dict[str, Loop] = {}
     for number, fraction in enumerate(plan.fractions, plan.seed):
         tell(f"at {fraction:.0%} of its capacity")
         moments = arrivals(fraction * closed.finished_rate, plan.seconds, seed=number)
-        opened[f"{fraction:.0%}"] = await bench.watch(api.open_loop(moments))
+        opened[f"{fraction:.0%}"] = await bench.watch(api.open_loop(moments, lines=plan.lines))
     disk = {what: (after[what] - before[what]) / closed.sent for what in after}
     return Turn(contender.name, closed, opened, memory, disk)

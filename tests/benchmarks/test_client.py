@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.client import arrivals, baskets, products, wish
+from benchmarks.client import arrivals
+from benchmarks.products import baskets, products, wish
 from devstack.errors import StackError
 from tests.benchmarks.api import ACCEPTED, serving
 

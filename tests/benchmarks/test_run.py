@@ -33,7 +33,8 @@ def test_another_name_is_refused_with_those_that_there_are() -> None:
 def test_a_turn_finishes_every_order() -> None:
     """Started, loaded, measured and stopped: no order is lost, and there is a number for everything."""
     said = io.StringIO()
-    results = measure(chosen("ours"), Plan(warm_up=20, seconds=0.5, fractions=(0.5,)), 1, Console(file=said))
+    plan = Plan(warm_up=20, seconds=0.5, fractions=(0.5,))
+    results = measure([(each, plan) for each in chosen("ours")], 1, Console(file=said))
     assert not results.failures, said.getvalue()
     assert FINISHED.of(results.turns[0]) > 0
     assert [loop.unfinished for loop in (results.turns[0].closed, *results.turns[0].opened.values())] == [0, 0]

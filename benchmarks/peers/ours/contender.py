@@ -7,11 +7,13 @@ from tempfile import TemporaryDirectory
 
 import asyncpg
 
-from benchmarks.contender import PIECES, PRODUCTS, Contender, LineUp, Part, Servers
+from benchmarks.contender import PIECES, Contender, LineUp, Part, Servers
+from benchmarks.products import products
 from devstack.errors import StackError
 from devstack.process import Process
 from devstack.services import (
     API,
+    CONSUMERS,
     HOST,
     SEEDED,
     SERVICES,
@@ -31,6 +33,17 @@ SETTINGS = {
     "PAYMENT_GATEWAY_LATENCY": "0",  # nobody's remote ends take time: what is measured is the pipeline
     "SHIPPING_CARRIER_LATENCY": "0",
 }
+MOST_LINES = 100
+"""Of an order."""
+_SELL = """
+    INSERT INTO products (sku, name, price, currency)
+    SELECT sku, sku, price, 'EUR' FROM unnest($1::text[], $2::bigint[]) AS t (sku, price) ON CONFLICT DO NOTHING
+"""
+_STOCK = """
+    INSERT INTO stock (sku, initial, on_hand, reserved, received, shipped)
+    SELECT sku, $2::bigint, $2, 0, 0, 0 FROM unnest($1::text[]) AS t (sku)
+    ON CONFLICT (sku) DO UPDATE SET initial = excluded.initial, on_hand = excluded.on_hand
+"""
 _JOB_SECONDS = 120
 _NO_LOGS = Path()
 """Whoever runs a part decides where it logs."""
@@ -43,7 +56,7 @@ def prepare(databases: Mapping[str, str], services: Sequence[str] = SERVICES) ->
         logs = Path(folder)
         _run_all([migration_job(service, wiring, logs) for service in services])
         _run_all([seed_job(service, wiring, logs) for service in SEEDED if service in services])
-    asyncio.run(_stock_up(databases["inventory"]))
+    asyncio.run(_stock_up(databases))
 
 
 def _prepare_broker(amqp_url: str) -> None:
@@ -51,18 +64,30 @@ def _prepare_broker(amqp_url: str) -> None:
         _run_all([topology_job(Wiring(amqp_url, {}, {}, {}, KEYS), Path(folder))])
 
 
-def _line_up(servers: Servers, port: Callable[[], int]) -> LineUp:
+def line_up(servers: Servers, port: Callable[[], int], replicas: int = 1) -> LineUp:
+    """Return every service once, but so many of each that only consumes."""
+    parts: list[Part] = []
     ports = {service: port() for service in SERVICES}
-    wiring = Wiring(
-        servers.amqp_url, servers.databases, ports, SETTINGS, KEYS, servers.management_url, readers=servers.databases
-    )
-    parts = [_part(service_process(service, wiring, _NO_LOGS), ports[service]) for service in SERVICES]
+    for service in SERVICES:
+        for number in range(1, (replicas if service in CONSUMERS else 1) + 1):
+            its = ports if number == 1 else {**ports, service: port()}
+            wiring = Wiring(
+                servers.amqp_url,
+                servers.databases,
+                its,
+                SETTINGS,
+                KEYS,
+                servers.management_url,
+                readers=servers.databases,
+            )
+            command, environment = _command(service_process(service, wiring, _NO_LOGS))
+            name = service if number == 1 else f"{service} {number}"
+            parts.append(Part(name, command, environment, ready_url=f"http://{HOST}:{its[service]}/readyz"))
     return LineUp(parts, f"http://{HOST}:{ports[API]}", {"Authorization": f"Bearer {KEYS['client']}"})
 
 
-def _part(process: Process, port: int) -> Part:
-    program = process.program
-    return Part(process.name, program.command, program.environment, ready_url=f"http://{HOST}:{port}/readyz")
+def _command(process: Process) -> tuple[Sequence[str | Path], Mapping[str, str]]:
+    return process.program.command, process.program.environment
 
 
 def _run_all(jobs: list[Process]) -> None:
@@ -73,14 +98,16 @@ def _run_all(jobs: list[Process]) -> None:
             raise StackError(f"{job.name} failed{job.log_end()}")
 
 
-async def _stock_up(database: str) -> None:
-    connection = await asyncpg.connect(database)
+async def _stock_up(databases: Mapping[str, str]) -> None:
+    """Have enough of every product, and products enough for orders of many lines."""
+    prices = products(1) | products(MOST_LINES)
+    shop, warehouse = [await asyncpg.connect(databases[service]) for service in (API, "inventory")]
     try:
-        await connection.execute(
-            "UPDATE stock SET initial = $1, on_hand = $1 WHERE sku = ANY ($2)", PIECES, list(PRODUCTS)
-        )
+        await shop.execute(_SELL, list(prices), list(prices.values()))
+        await warehouse.execute(_STOCK, list(prices), PIECES)
     finally:
-        await connection.close()
+        await shop.close()
+        await warehouse.close()
 
 
 CONTENDER = Contender(
@@ -90,7 +117,7 @@ CONTENDER = Contender(
     databases=SERVICES,
     prepare_databases=prepare,
     prepare_broker=_prepare_broker,
-    line_up=_line_up,
+    line_up=line_up,
     unfinished="SELECT count(*) FROM orders WHERE next_deadline IS NOT NULL",
     finished="SELECT order_id::text, pg_xact_commit_timestamp(xmin) FROM orders WHERE next_deadline IS NULL",
 )
