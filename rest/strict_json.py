@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Coroutine
 from email.message import Message
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -48,7 +49,7 @@ def _children(value: JsonValue) -> list[JsonValue]:
 
 
 def _refuse_repetition(pairs: list[tuple[str, JsonValue]]) -> None:
-    if len({name for name, _ in pairs}) < len(pairs):
+    if len(dict(pairs)) < len(pairs):
         raise Problem(Kind.MALFORMED_BODY, "An object has the same name twice.")
 
 
@@ -75,6 +76,7 @@ class StrictJsonRoute(APIRoute):
         return handle_strictly
 
 
+@lru_cache(maxsize=64)
 def _is_json(content_type: str) -> bool:
     message = Message()
     message["content-type"] = content_type
