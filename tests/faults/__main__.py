@@ -30,7 +30,9 @@ def faults(  # noqa: PLR0913 - each is an option of the command line
     smoke: Annotated[bool, typer.Option("--smoke", help="The least that shows anything: about two minutes.")] = False,
     short: Annotated[bool, typer.Option("--short", help="What is done if nothing is said: 20 orders/s.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Every fault, 50 orders/s, 1,000 orders each: hours.")] = False,
-    only: Annotated[str, typer.Option(metavar="NAME", help="One fault, by its name; see --list.")] = "",
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="This fault; may be given several times. See --list.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Repeats a run; it is printed by each.", show_default="drawn")] = 0,
     minutes: Annotated[
         float, typer.Option("--random", metavar="MINUTES", help="Faults drawn by lot, for so many minutes.")
@@ -52,7 +54,7 @@ def faults(  # noqa: PLR0913 - each is an option of the command line
     else:
         form: Form = "smoke" if smoke else "full" if full else "short"
         try:
-            wanted = chosen("full" if minutes else form, only or None)
+            wanted = chosen("full" if minutes else form, only or ())
         except LookupError as unknown:
             raise typer.BadParameter(str(unknown), param_hint="--only") from None
         raise typer.Exit(_do(wanted, form, seed or random.SystemRandom().randrange(1, 1_000_000), minutes))

@@ -1,26 +1,33 @@
 """Every fault, by its name; and those of the table that a test of its own shows."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from tests.faults.cases import crashes, messages, networks, servers
+from tests.faults.cases import crashes, messages, networks, remote_ends, servers, topologies
 from tests.faults.fault import Fault, Form
 
 FAULTS: tuple[Fault, ...] = tuple(
     sorted(
-        (*crashes.FAULTS, *servers.FAULTS, *networks.FAULTS, *messages.FAULTS),
+        (
+            *crashes.FAULTS,
+            *servers.FAULTS,
+            *networks.FAULTS,
+            *messages.FAULTS,
+            *remote_ends.FAULTS,
+            *topologies.FAULTS,
+        ),
         key=lambda fault: fault.number,
     )
 )
 
 
-def chosen(form: Form, only: str | None = None) -> list[Fault]:
-    """Those of a form, or the one of that name. Raises LookupError."""
-    if only is None:
+def chosen(form: Form, only: Collection[str] = ()) -> list[Fault]:
+    """Those of a form, or those of these names. Raises LookupError."""
+    if not only:
         return [fault for fault in FAULTS if form in fault.forms]
-    found = [fault for fault in FAULTS if fault.name == only]
-    if not found:
-        raise LookupError(f"no fault is named {only!r}: {', '.join(fault.name for fault in FAULTS)}")
-    return found
+    known = {fault.name: fault for fault in FAULTS}
+    if unknown := [name for name in only if name not in known]:
+        raise LookupError(f"no fault is named {', '.join(unknown)}: ./run faults --list names them")
+    return [known[name] for name in only]
 
 
 SHOWN_ELSEWHERE: Mapping[int, tuple[str, str]] = {

@@ -156,3 +156,5 @@ class Fault:
     around: Around | None = None
     """What must be made ready before there is any load, and is taken away when all is judged."""
     forms: frozenset[Form] = frozenset({"full"})
+    spoils: bool = False
+    """Messages are lost by design: every order must end all the same (I1 to I3), and the system is given up."""

@@ -63,12 +63,17 @@ class Lab:
         process.ask_to_end(sent)
         return process.wait(seconds=END_SECONDS)
 
-    def launch(self, service: str, **environment: str) -> Process:
-        """Start a service that has ended, with these variables besides, and do not wait."""
+    def launch(self, service: str, *launcher: str, **environment: str) -> Process:
+        """Start a service that has ended, with these variables besides, and do not wait.
+
+        `launcher`: a module and its arguments that go ahead of the service's own command.
+        """
         system = self.system
         assert system.narrow is not None
         wiring = replace(system.narrow, extra={**system.narrow.extra, **environment})
         process = services.service_process(service, wiring, system.folder)
+        python, flag, *module = process.program.command
+        process.program = replace(process.program, command=[python, flag, *launcher, *module])
         system.running = [process if each.name == service else each for each in system.running]
         process.launch()
         return process
@@ -76,6 +81,11 @@ class Lab:
     async def start(self, service: str, **environment: str) -> None:
         """Start a service that has ended; return when it is ready."""
         await self.ready(self.launch(service, **environment))
+
+    async def restart_by(self, service: str, *launcher: str) -> None:
+        """End a service in good order and start it by a launcher; return when it is ready."""
+        await asyncio.to_thread(self.end, service, signal.SIGTERM)
+        await self.ready(self.launch(service, *launcher))
 
     async def restart(self, service: str, **environment: str) -> None:
         """End a service in good order and start it with these variables besides; return when it is ready."""

@@ -66,5 +66,5 @@ TEN = (
     Kill("payment", Step.SUSPECT_COMMIT, "after", 1),
 )
 """Those of the short form."""
-FEW = (TEN[1], TEN[0])
-"""Those of the smoke form."""
+FEW = (TEN[0], TEN[1], TEN[3])
+"""Those of the smoke form: three services die side by side."""

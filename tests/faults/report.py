@@ -12,11 +12,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from devstack.paths import CHECKOUT, STACK
-from tests.faults.catalogue import SHOWN_ELSEWHERE
+from tests.faults.catalogue import FAULTS, SHOWN_ELSEWHERE
 from tests.faults.suite import Run
 
 FOLDER = STACK / "faults"
 JSON, PAGE = FOLDER / "report.json", FOLDER / "report.html"
+_FORMS = ("smoke", "short", "full")
 HEADINGS = (
     "no.",
     "fault",
@@ -66,6 +67,21 @@ def table(report: Mapping[str, Any]) -> str:
     """The faults as a Markdown table."""
     lines = [HEADINGS, ["---"] * len(HEADINGS), *(cells(fault) for fault in report["faults"])]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def catalogue() -> str:
+    """Every line of the table: a fault of ours, or the tests that show it."""
+    cases = [
+        (fault.number, f"`{fault.name}`", fault.what, str(fault.goal), ", ".join(sorted(fault.forms, key=_FORMS.index)))
+        for fault in FAULTS
+    ]
+    shown = [
+        (number, f"[{Path(path).name}](../{path})", what, "", "a test of its own")
+        for number, (what, path) in SHOWN_ELSEWHERE.items()
+    ]
+    lines = ["| no. | name | what is done | goal | in |", "| --- | --- | --- | --- | --- |"]
+    lines += [f"| {' | '.join(map(str, line))} |" for line in sorted([*cases, *shown], key=lambda line: line[0])]
+    return "\n".join(lines)
 
 
 def cells(fault: Mapping[str, Any]) -> Sequence[str]:

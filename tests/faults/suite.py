@@ -54,7 +54,7 @@ async def run(faults: Iterable[Fault], form: Form, seed: int, tell: Tell) -> Run
             outcome = await do(lab, fault, form, seed)
             found.outcomes.append(outcome)
             tell(fault, outcome)
-            if not outcome.safe:
+            if fault.spoils or not outcome.safe:
                 await kept.aclose()
                 lab, kept = None, AsyncExitStack()
     finally:

@@ -7,10 +7,8 @@ import signal
 import time
 from collections.abc import Sequence
 
-from devstack.paths import CHECKOUT
 from devstack.process import Process
 from devstack.services import API, CONSUMERS, CONTROL_ROOM, SERVICES
-from devstack.spawning import Program
 from messaging.edge import Step
 from tests.broker.rabbit import until
 from tests.faults import jobs, points
@@ -61,14 +59,9 @@ def _armed(trial: Trial, kill: Kill) -> Process:
     environment = {"CRASH_AT": kill.point}
     if kill.step is Step.REPLAY_PUBLISH:
         environment["OPERATIONS_REPLAY_LEASE"] = "1"
-    process = trial.lab.launch(kill.process, **environment)
-    if kill.step is Step.MESSAGE_REQUEUE:  # it must not wait for twenty minutes until it gives a message back
-        process.kill()
-        python, flag, *module = process.program.command
-        program = [python, flag, "tests.faults.impatient", *module]
-        process.program = Program(program, process.program.environment, CHECKOUT, process.program.log)
-        process.launch()
-    return process
+    # a message that goes back to its queue does so after twenty minutes, unless the process is impatient
+    launcher = ("tests.faults.impatient",) if kill.step is Step.MESSAGE_REQUEUE else ()
+    return trial.lab.launch(kill.process, *launcher, **environment)
 
 
 async def _died(process: Process) -> bool:
