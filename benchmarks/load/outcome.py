@@ -47,7 +47,7 @@ class Depths:
     """Messages on the broker and in custody, once everything is over."""
 
     waiting: Mapping[str, int]
-    """In work queues and retry tiers, by queue; none is named that is empty."""
+    """In work queues and retry tiers, those that are being handled, too; none is named that is empty."""
     parked: int
     """Messages that came into dead-letter queues or custody during the run."""
 

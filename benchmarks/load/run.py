@@ -23,6 +23,7 @@ from devstack.process import Process
 from devstack.queues import queues
 from devstack.services import API, CONTROL_ROOM
 from devstack.spawning import Program
+from messaging.management import ManagementUnavailable, read_broker, virtual_host
 from messaging.topology import UNROUTED, dead_letter_queue
 
 LAST_ANSWERS = 10
@@ -54,7 +55,7 @@ class LoadRun:
             raise StackError("the stack's broker has no management API, which lists its queues: nothing could be said")
         self.report = folder / "report.html"
         self.deepest = 0
-        """Messages that waited in all work queues together at the worst look."""
+        """Messages that waited, or were being handled, in all queues together at the worst look."""
         self._endpoints, self._plan, self._console = endpoints, plan, console
         self._management = endpoints.rabbitmq_management
         self._statistics, self._orders = folder / "statistics", folder / "orders.jsonl"
@@ -105,7 +106,7 @@ class LoadRun:
                 if time.monotonic() - looked >= LOOKS:
                     waiting = sum(self._waiting().values())
                     self.deepest, looked = max(self.deepest, waiting), time.monotonic()
-                    self._say(shown, f"{len(lines)} orders accepted, {waiting} messages waiting")
+                    self._say(shown, f"{len(lines)} orders accepted, {waiting} messages on their way")
                 shown.update(task, completed=time.monotonic() - begun)
                 time.sleep(_POLL)
         if customers.returncode:
@@ -132,15 +133,18 @@ class LoadRun:
                 time.sleep(_POLL)
 
     def _waiting(self) -> Mapping[str, int]:
-        return {name: depth for name, depth in self._depths().items() if not _rests(name)}
+        """Messages that wait or are being handled, in each queue that leads on by itself; about a second old."""
+        try:
+            broker = asyncio.run(read_broker(self._management, virtual_host(self._endpoints.amqp)))
+        except ManagementUnavailable as away:
+            raise StackError(f"RabbitMQ's management API: {away}") from away
+        return {name: has.messages for name, has in broker.statistics.items() if has.messages and not _rests(name)}
 
     def _parked(self) -> int:
-        resting = sum(depth for name, depth in self._depths().items() if _rests(name))
-        return resting + asyncio.run(_count(self._endpoints.databases[CONTROL_ROOM], _IN_CUSTODY))
-
-    def _depths(self) -> Mapping[str, int]:
+        """Messages that wait for a person, in queues (as of now) and in custody."""
         found = queues(self._endpoints.amqp, self._management)
-        return {queue.name: queue.depth for queue in found if queue.depth}
+        resting = sum(queue.depth for queue in found if _rests(queue.name))
+        return resting + asyncio.run(_count(self._endpoints.databases[CONTROL_ROOM], _IN_CUSTODY))
 
     def _requests(self) -> list[Requests]:
         return [*requests_of(json.loads(self._statistics.with_suffix(".json").read_text()))]

@@ -39,7 +39,7 @@ def _figures(outcome: Outcome, deepest: int) -> dict[str, str]:
         "orders accepted": str(len(outcome.accepted)),
         "what became of them": endings or "-",
         "accepted to final status": f"p50 {median}, p99 {worst}",
-        "messages waiting": f"{deepest} at the most that was seen, {left} now",
+        "messages on their way": f"{deepest} at the most that was seen, {left} now",
         "dead letters": f"{outcome.depths.parked} more than before",
     }
 
