@@ -78,6 +78,8 @@ class RabbitCourier:
         self._metrics = metrics
         self._tracing = tracing
         self._in_flight: dict[UUID, asyncio.Future[bool]] = {}
+        self._gathered: list[Outgoing] = []
+        self._sending: set[asyncio.Task[None]] = set()
 
     @property
     def in_flight(self) -> Collection[UUID]:
@@ -91,18 +93,27 @@ class RabbitCourier:
             return [message for message, ok in zip(messages, confirmed, strict=True) if not ok]
         if not messages or not self._connected():
             return messages
-        others = {message.id: running for message in messages if (running := self._in_flight.get(message.id))}
-        mine = list({message.id: message for message in messages if message.id not in others}.values())
-        unsent = {message.id for message in await self._send_batch(mine)} if mine else set[UUID]()
-        unsent |= {id_ for id_, running in others.items() if not await asyncio.shield(running)}
-        return [message for message in messages if message.id in unsent]
+        confirmed = [self._in_flight.get(message.id) or self._gather(message) for message in messages]
+        await asyncio.wait(confirmed)
+        return [message for message, ok in zip(messages, confirmed, strict=True) if not ok.result()]
 
-    async def _send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Outgoing]:
-        """Send rows that nobody else is sending; returns those that were not confirmed."""
+    def _gather(self, message: Outgoing) -> asyncio.Future[bool]:
+        """Let a row that nobody is sending go out with all that is sent in this turn of the event loop."""
+        loop = asyncio.get_running_loop()
+        if not self._gathered:
+            loop.call_soon(self._send_gathered)
+        self._gathered.append(message)
+        confirmed = self._in_flight[message.id] = loop.create_future()
+        return confirmed
+
+    def _send_gathered(self) -> None:
+        messages, self._gathered = self._gathered, []
+        task = asyncio.create_task(self._send_batch(messages))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send_batch(self, messages: Sequence[Outgoing]) -> None:
         assert self._wire is not None  # noqa: S101 - asked before
-        create_future = asyncio.get_running_loop().create_future
-        done = {message.id: create_future() for message in messages}
-        self._in_flight |= done
         confirmed = set[UUID]()
         try:
             letters = [self._letter(message) for message in messages]
@@ -118,10 +129,8 @@ class RabbitCourier:
             if any(isinstance(word, edge.Unanswered) for word in said):
                 self._renew()
         finally:
-            for id_, future in done.items():
-                del self._in_flight[id_]
-                future.set_result(id_ in confirmed)
-        return [message for message in messages if message.id not in confirmed]
+            for message in messages:
+                self._in_flight.pop(message.id).set_result(message.id in confirmed)
 
     def _letter(self, message: Outgoing) -> Letter:
         properties = Basic.Properties(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 if TYPE_CHECKING:
+    from messaging.acks import Acks
     from messaging.wire import Letter, Wire
 
 
@@ -153,6 +154,16 @@ async def requeue(message: Acknowledgeable) -> None:
     crash_point(f"{Step.MESSAGE_REQUEUE}.before")
     await message.nack(requeue=True)
     crash_point(f"{Step.MESSAGE_REQUEUE}.after")
+
+
+async def ack_batch(acks: Acks, messages: Sequence[Any]) -> None:
+    """Acknowledge messages together, as `ack` does each. Raises AckLost if that reached not all of them."""
+    crash_point(f"{Step.MESSAGE_ACK}.before", len(messages))
+    try:
+        await acks.ack_batch(messages)
+    except Exception as error:
+        raise AckLost(f"{type(error).__name__}: {error}") from error
+    crash_point(f"{Step.MESSAGE_ACK}.after", len(messages))
 
 
 async def ack(message: Acknowledgeable) -> None:

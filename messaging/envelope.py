@@ -64,9 +64,6 @@ def properties(event: Event, redrive: int = 0) -> dict[str, Any]:
 def read_event(kind: type[Event], message: Any) -> Event:
     """The event in a message. Raises Poison, with the reason and without the message's content, if it is none."""
     raw = message.raw_message
-    if UNREADABLE in message.headers:
-        msg = "its properties cannot be read"
-        raise Poison(msg)
     if len(message.body) > MAX_BODY:
         msg = f"body of {len(message.body)} bytes, allowed are {MAX_BODY}"
         raise Poison(msg)
@@ -94,6 +91,9 @@ def read_event(kind: type[Event], message: Any) -> Event:
 
 def read_envelope(queue: str, message: Any) -> Envelope:
     """The rest of a message. Raises Poison for headers that cannot be."""
+    if UNREADABLE in message.headers:
+        msg = "its properties cannot be read"
+        raise Poison(msg)
     return Envelope(
         queue=queue,
         redrive=_count(message.headers, REDRIVE),

@@ -14,17 +14,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import structlog
 from aio_pika import IncomingMessage
 from faststream.rabbit.message import RabbitMessage
 
 from contracts.event import Event
-from messaging import logs
+from messaging import edge, logs
+from messaging.acks import Acks
 from messaging.database import is_unavailable
 from messaging.envelope import ATTEMPT, REPLAY, Poison, read_envelope, read_event
 from messaging.outbox import Outgoing
 from messaging.outcome import Wait
 from messaging.pipeline import FIRST_PAUSE, NotRunning, Pipeline, Route
 from messaging.unit import Work
+
+log = structlog.get_logger(__name__)
 
 Consume = Callable[[IncomingMessage], Awaitable[Any]]
 
@@ -34,6 +38,7 @@ class _Delivery:
     """A message in progress."""
 
     route: Route
+    raw: IncomingMessage
     message: RabbitMessage
     event: Event
     about: logs.Subject
@@ -51,6 +56,7 @@ class FastPath:
     def __init__(self, pipeline: Pipeline, *, is_traced: bool) -> None:
         self._pipeline = pipeline
         self._is_traced = is_traced
+        self._acks = Acks()
         self._applied: list[_Delivery] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -67,16 +73,16 @@ class FastPath:
                 or REPLAY in headers
                 or pipeline.executor is None
             ):
-                return await slowly(raw)
+                return await self._slowly(slowly, raw)
             message = _read(raw)
             try:
                 envelope, event = read_envelope(route.queue, message), read_event(route.event, message)
             except Poison:
-                return await slowly(raw)
+                return await self._slowly(slowly, raw)
             if not pipeline.lane.try_share():  # a suspect is, or waits to be, alone
-                return await slowly(raw)
+                return await self._slowly(slowly, raw)
             about = logs.Subject(route.queue, event.name, message)
-            delivery = _Delivery(route, message, event, about, pipeline.started(), slowly)
+            delivery = _Delivery(route, raw, message, event, about, pipeline.started(), slowly)
             try:
                 with logs.about(about):
                     prepared = None if route.prepare is None else await pipeline.prepare(route, event)
@@ -119,12 +125,14 @@ class FastPath:
             for delivery in group:
                 self._start(self._fail(delivery, error))
             return
+        done: list[_Delivery] = []
         for delivery in group:
-            waiting = [message for message in delivery.said if message.id in unsent]
+            waiting = [message for message in delivery.said if message.id in unsent] if unsent else ()
             if waiting:
                 self._start(self._send_again(delivery, waiting))
             else:
-                await self._acknowledge(delivery)
+                done.append(delivery)
+        await self._acknowledge(done)
 
     async def _send_again(self, delivery: _Delivery, messages: Sequence[Outgoing]) -> None:
         """Send what was not confirmed until it is; what is held back meanwhile is only this one delivery."""
@@ -134,27 +142,38 @@ class FastPath:
         except Exception as error:  # noqa: BLE001 - as above
             await self._fail(delivery, error)
         else:
-            await self._acknowledge(delivery)
+            await self._acknowledge([delivery])
 
-    async def _acknowledge(self, delivery: _Delivery) -> None:
-        assert delivery.work is not None  # noqa: S101 - its group has ended well
-        try:
+    async def _acknowledge(self, deliveries: Sequence[_Delivery]) -> None:
+        for delivery in deliveries:
+            assert delivery.work is not None  # noqa: S101 - its group has ended well
             with logs.about(delivery.about):
                 self._pipeline.count(delivery.route, delivery.event, delivery.work)
-                await self._pipeline.acknowledge(delivery.message)
+        try:
+            await edge.ack_batch(self._acks, [delivery.raw for delivery in deliveries])
+        except edge.AckLost as lost:
+            log.info("messages come again", reason=str(lost), most=len(deliveries))
         finally:
-            self._end(delivery)
+            for delivery in deliveries:
+                self._end(delivery)
+
+    async def _slowly(self, slowly: Consume, raw: IncomingMessage) -> Any:
+        try:
+            return await slowly(raw)
+        finally:
+            self._acks.note(raw)
 
     async def _fail(self, delivery: _Delivery, error: BaseException) -> None:
         """What is held, or waits for its database, does so by FastStream's way; the rest is given back or set aside."""
         self._leave(delivery)
         try:
             if isinstance(error, Wait) or (delivery.work is None and is_unavailable(error)):
-                await delivery.slowly(delivery.message.raw_message)
+                await delivery.slowly(delivery.raw)
             elif not isinstance(error, NotRunning):  # else unacknowledged: it comes again, to a service that runs
                 with logs.about(delivery.about):
                     await self._pipeline.dispose(delivery.route, delivery.message, error)
         finally:
+            self._acks.note(delivery.raw)
             self._end(delivery)
 
     def _leave(self, delivery: _Delivery) -> None:

@@ -44,6 +44,11 @@ class Ledger(Generic[Row, Answer]):
     def __init__(self, database: Database, model: type[Row]) -> None:
         self._database = database
         self._model = model
+        self._blank = model(key="").model_dump()
+        new = insert(model)
+        # An update that changes nothing locks the row that was there; DO NOTHING would return none.
+        locked = new.on_conflict_do_update(index_elements=["key"], set_={"key": new.excluded.key})
+        self._lock = locked.returning(model)
         self._waiting: list[_Call[Row, Answer]] = []
         self._work: asyncio.Task[None] | None = None
 
@@ -91,11 +96,8 @@ class Ledger(Generic[Row, Answer]):
 
     async def _store(self, calls: Sequence[_Call[Row, Answer]]) -> list[Answer]:
         keys = sorted({call.key for call in calls})  # in one order everywhere: two processes may lock the same ones
-        new = insert(self._model)
-        # An update that changes nothing locks the row that was there; DO NOTHING would return none.
-        locked = new.on_conflict_do_update(index_elements=["key"], set_={"key": new.excluded.key})
         async with self._database.session() as db, db.begin():
-            blank = [self._model(key=key).model_dump() for key in keys]
-            rows = (await db.exec(locked.returning(self._model), params=blank)).scalars()
+            blank = [{**self._blank, "key": key} for key in keys]
+            rows = (await db.exec(self._lock, params=blank)).scalars()
             found = {row.key: row for row in rows}
             return [call.decide(found[call.key]) for call in calls]

@@ -322,6 +322,7 @@ class Service:
             exchange=EVENTS_EXCHANGE,
             channel=Channel(prefetch_count=self.settings.prefetch),
             ack_policy=AckPolicy.MANUAL,
+            no_reply=True,  # whoever asks for one names its queue, and a refused publish ends the channel for all
             decoder=self._pipeline.decoder(route),
             title=route.queue,
             description=route.handler.__doc__,
@@ -342,6 +343,7 @@ class Service:
             RabbitQueue(queue, queue_type=QueueType.QUORUM, durable=True, declare=False),
             channel=Channel(prefetch_count=COLLECTOR_PREFETCH),
             ack_policy=AckPolicy.MANUAL,
+            no_reply=True,  # whoever asks for one names its queue, and a refused publish ends the channel for all
             decoder=as_it_is,
             title=queue,
         )

@@ -15,10 +15,11 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from contracts.event import Event
 from messaging import edge, inbox, outbox, receipts
@@ -92,6 +93,7 @@ class GroupExecutor:
         self._rules = rules
         self._tracing = tracing
         self._size = size
+        self._locked = None if rules.row is None else _locked(rules.row)
         self._waiting: deque[Work] = deque()
         self._ready = asyncio.Event()
 
@@ -210,20 +212,24 @@ class GroupExecutor:
         """Create the rows that may be missing and lock all, in key order."""
         model = self._rules.row
         wanted = sorted({work.order_id for work in works if work.order_id is not None})
-        if model is None or not wanted:
+        if model is None or self._locked is None or not wanted:
             return {}
         missing = sorted({work.order_id for work in works if work.order_id is not None and work.creates_row})
         if missing:
             core = await db.connection()
             await core.execute(text(_NEW_ROWS.format(model.__table__.name)), {"ids": missing})  # type: ignore[attr-defined]
-        statement = (
-            select(model)
-            .where(model.order_id.in_(wanted))  # type: ignore[attr-defined]
-            .order_by(model.order_id)  # type: ignore[arg-type]
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        return {row.order_id: row for row in await db.exec(statement)}
+        return {row.order_id: row for row in await db.exec(self._locked, params={"ids": wanted})}
+
+
+def _locked(model: type[OrderRow]) -> SelectOfScalar[OrderRow]:
+    """The statement that locks a group's rows, in key order; made once, as that takes as long as many a row."""
+    return (
+        select(model)
+        .where(model.order_id.in_(bindparam("ids", expanding=True)))  # type: ignore[attr-defined]
+        .order_by(model.order_id)  # type: ignore[arg-type]
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
 
 
 def command_key(name: str) -> Key:

@@ -36,7 +36,7 @@ TRANSACTIONS_OF_THEIR_OWN = (
 )
 
 _BASIC = ("publish", "ack", "nack", "reject")
-EDGE_CALLS = {"commit", "publish_batch", *_BASIC, *(f"basic_{call}" for call in _BASIC)}
+EDGE_CALLS = {"commit", "publish_batch", "ack_batch", *_BASIC, *(f"basic_{call}" for call in _BASIC)}
 TRANSACTION_CALLS = {"begin", "transaction"}
 CRASHES: Mapping[PurePosixPath, Collection[str]] = {
     EDGE: EDGE_CALLS,
