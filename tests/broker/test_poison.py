@@ -64,5 +64,20 @@ async def test_the_reason_tells_no_secret(broker: Broker, probe_database: Databa
     assert secret not in str(parked.headers)
 
 
+async def test_nobody_is_replied_to(broker: Broker, probe_database: Database) -> None:
+    """Whoever asks for a reply, in a queue of its choice, gets none: neither to an event nor to poison."""
+    replies = await broker.channel.declare_queue(exclusive=True)
+    async with consuming(service_of(Probe(), broker, probe_database)):
+        await broker.send(QUEUE, poison(reply_to=replies.name))
+        await broker.send(QUEUE, poison(b"{", reply_to=replies.name))
+        await broker.take(f"{QUEUE}.dlq")
+        await until(lambda: _counted_once(probe_database))
+    assert await replies.get(fail=False) is None
+
+
+async def _counted_once(database: Database) -> bool:
+    return await counted(database) == (1, 1)
+
+
 async def _all_counted(broker: Broker, database: Database) -> bool:
     return (await counted(database))[0] == 20 and await broker.depth(QUEUE) == 0
