@@ -84,7 +84,7 @@ def _do(wanted: list[Fault], form: Form, seed: int, minutes: float) -> int:
 
         found = asyncio.run(run(drawn(wanted, seed, minutes) if minutes else wanted, form, seed, tell))
     report.write(report.told(found))
-    late = [outcome.name for outcome in found.outcomes if outcome.safe and not outcome.goal_met]
+    late = [outcome.name for outcome in found.outcomes if outcome.safe and not outcome.skipped and not outcome.goal_met]
     console.print(f"Report: {report.PAGE}")
     if late:
         console.print(f"[yellow]Goals not met: {', '.join(late)}[/]")
@@ -101,6 +101,8 @@ def _line(outcome: Outcome) -> str:
     if not outcome.safe:
         told = "\n".join(f"    {escape(problem)}" for problem in [*outcome.violations, outcome.error] if problem)
         return f"[bold red]✗[/] {outcome.name}\n{told}"
+    if outcome.skipped:
+        return f"[dim]-[/] {outcome.name}: not done here, as {outcome.skipped}"
     found = outcome.recovery
     assert found is not None
     mark = "[green]✓[/]" if outcome.goal_met else "[yellow]![/]"

@@ -137,6 +137,10 @@ class Goal:
         return f"{what} ≤ {self.seconds:g} s after it"
 
 
+def _nothing() -> str:
+    return ""
+
+
 ORDINARY = Mix()
 EVERYWHERE: frozenset[Form] = frozenset({"smoke", "short", "full"})
 
@@ -158,3 +162,5 @@ class Fault:
     forms: frozenset[Form] = frozenset({"full"})
     spoils: bool = False
     """Messages are lost by design: every order must end all the same (I1 to I3), and the system is given up."""
+    needs: Callable[[], str] = _nothing
+    """Says why the fault cannot be done on this machine; nothing if it can."""

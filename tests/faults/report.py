@@ -89,7 +89,7 @@ def cells(fault: Mapping[str, Any]) -> Sequence[str]:
     recovery = fault["recovery"]
     head = [str(fault["number"]), fault["name"]]
     if recovery is None:
-        return [*head, *["-"] * 9, "not done"]
+        return [*head, *["-"] * 9, f"not done: {fault['skipped']}" if fault["skipped"] else "not done"]
     seconds = [f"{recovery[name]:.1f} s" for name in ("flow", "median", "p99", "backlog")]
     figures = [str(fault[name]) for name in ("accepted", "lost", "doubled", "indeterminate")]
     rates = f"{fault['held_rate']:.0f} ({fault['planned_rate']:.0f})"

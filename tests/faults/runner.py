@@ -55,6 +55,8 @@ class Outcome:
     violations: list[str] = field(default_factory=list[str])
     error: str = ""
     """Why it could not be done; then nothing is shown by it."""
+    skipped: str = ""
+    """Why it cannot be done on this machine."""
     seconds: float = 0.0
 
     @property
@@ -70,6 +72,9 @@ async def do(lab: Lab, fault: Fault, form: Form, seed: int) -> Outcome:
     load = Load(lab, pace.rate, seed, fault.mix)
     trial = Trial(lab, load, pace, random.Random(seed), form)  # noqa: S311 - a test's dice
     outcome = Outcome(fault.name, fault.number, fault.what, str(fault.goal), seed, pace.rate)
+    outcome.skipped = fault.needs()
+    if outcome.skipped:
+        return outcome
     began = time.monotonic()
     try:
         async with fault.around(trial) if fault.around else nullcontext():

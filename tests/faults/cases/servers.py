@@ -1,19 +1,26 @@
 """RabbitMQ and PostgreSQL: killed, stopped, out of memory, full."""
 
 import asyncio
+import errno
+import os
+import subprocess
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from devstack.servers import PostgresServer
 from devstack.services import API, SERVICES
+from devstack.unprivileged import unprivileged_account
 from tests.faults.fault import EVERYWHERE, Fault, Goal, Trial
 from tests.faults.load import Mix
 
 DOWN = 2.0
 """Seconds that a server stays away, at most."""
-VHOST = "/"
+DISK = "16m"
 
 
 async def broker_killed(trial: Trial) -> None:
@@ -104,6 +111,58 @@ async def _limit(trial: Trial, service: str, connections: int) -> None:
     )
 
 
+def no_mount() -> str:
+    """Why no disk can be had here; empty if one can."""
+    return "" if os.geteuid() == 0 else "only root can mount a small disk"
+
+
+@asynccontextmanager
+async def small_disk(trial: Trial) -> AsyncGenerator[None]:
+    """Shipping's outbox is on a disk of its own."""
+    disk, url = _disk(trial), trial.lab.system.wiring.databases["shipping"]
+    account = unprivileged_account()
+    assert account is not None
+    disk.mkdir()
+    options = f"size={DISK},uid={account.uid},gid={account.gid},mode=700"
+    await asyncio.to_thread(_run, "mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk))
+    try:
+        await _execute(url, f"CREATE TABLESPACE small LOCATION '{disk}'")
+        await _execute(url, "ALTER TABLE outbox SET TABLESPACE small")
+        yield
+        await _execute(url, "ALTER TABLE outbox SET TABLESPACE pg_default")
+        await _execute(url, "DROP TABLESPACE small")
+    finally:
+        await asyncio.to_thread(_run, "umount", "--lazy", str(disk))
+
+
+async def disk_full(trial: Trial) -> None:
+    """That disk is filled to its last byte, and emptied again."""
+    filler = _disk(trial) / "filler"
+    with trial.harm():
+        await asyncio.to_thread(_fill, filler)
+        await trial.lab.unready("shipping")
+        await trial.lasting(0.2)
+        filler.unlink()
+
+
+def _disk(trial: Trial) -> Path:
+    return trial.lab.postgres["shipping"].folder / "small"
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError as full:
+            if full.errno != errno.ENOSPC:
+                raise
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True)  # noqa: S603 - constants, and folders of ours
+
+
 async def _execute(url: str, *statements: str) -> None:
 
     connection: Any = await asyncpg.connect(url)
@@ -147,5 +206,14 @@ FAULTS = (
         "a service's role may have no connection to its database, and loses those that it has",
         connections_exhausted,
         Goal(10),
+    ),
+    Fault(
+        "disk-full",
+        20,
+        "the disk on which shipping's outbox is has no byte left",
+        disk_full,
+        Goal(10),
+        around=small_disk,
+        needs=no_mount,
     ),
 )
