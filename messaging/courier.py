@@ -126,7 +126,7 @@ class RabbitCourier:
                 else:
                     series.unconfirmed.inc()
                     _log_unconfirmed(message, word)
-            if any(isinstance(word, edge.Unanswered) for word in said):
+            if any(isinstance(word, edge.Unanswered | edge.ChannelClosed) for word in said):
                 self._renew()
         finally:
             for message in messages:
@@ -243,7 +243,7 @@ class RabbitCourier:
         # RabbitMQ refuses a message that bears another user's name (https://www.rabbitmq.com/docs/validated-user-id)
         try:
             confirm = await edge.publish(publisher, body, step, self._timeout, user_id=self._user, **options)
-        except edge.Unanswered:
+        except (edge.Unanswered, edge.ChannelClosed):
             self._renew()
             raise
         if not isinstance(confirm, Basic.Ack):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aio_pika.exceptions import ChannelInvalidStateError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class Unanswered(PublishFailed):
     """The broker said nothing in time."""
 
 
+class ChannelClosed(PublishFailed):
+    """The broker closed the channel over something published on it, and the driver did not open it again."""
+
+
 class AckLost(Exception):  # noqa: N818 - an outcome
     """The message could not be acknowledged; it comes again, and its inbox key makes that harmless."""
 
@@ -109,6 +114,8 @@ async def publish(publisher: Publisher, body: bytes, step: Step, timeout: float,
         raise PublishFailed("the connection was lost while waiting for the confirm") from None
     except TimeoutError:
         raise Unanswered(f"no confirm within {timeout:g} s") from None
+    except ChannelInvalidStateError as error:
+        raise ChannelClosed(str(error)) from error
     except Exception as error:
         raise PublishFailed(f"{type(error).__name__}: {error}") from error
     crash_point(f"{step}.after")
@@ -132,6 +139,8 @@ async def publish_batch(wire: Wire, letters: Sequence[Letter], step: Step, timeo
         return [PublishFailed("the connection was lost while publishing")] * len(letters)
     except TimeoutError:
         return [Unanswered(f"nothing could be written within {timeout:g} s")] * len(letters)
+    except ChannelInvalidStateError as error:
+        return [ChannelClosed(str(error))] * len(letters)
     except Exception as error:  # noqa: BLE001 - told to whoever sends
         return [PublishFailed(f"{type(error).__name__}: {error}")] * len(letters)
     await asyncio.wait(confirmations, timeout=ends - asyncio.get_running_loop().time())
