@@ -20,6 +20,8 @@ from tests.faults.fault import Fault, Form
 from tests.faults.runner import Outcome
 from tests.faults.suite import drawn, run
 
+MOST_SHOWN = 10
+"""Problems of one fault that are named on the terminal."""
 console = Console(highlight=False, soft_wrap=True)
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -99,7 +101,9 @@ def _interrupted(number: int, _: FrameType | None) -> None:
 
 def _line(outcome: Outcome) -> str:
     if not outcome.safe:
-        told = "\n".join(f"    {escape(problem)}" for problem in [*outcome.violations, outcome.error] if problem)
+        problems = [problem for problem in (outcome.error, *outcome.violations) if problem]
+        more = [f"and {len(problems) - MOST_SHOWN} more, in the report"] if len(problems) > MOST_SHOWN else []
+        told = "\n".join(f"    {escape(problem)}" for problem in [*problems[:MOST_SHOWN], *more])
         return f"[bold red]✗[/] {outcome.name}\n{told}"
     if outcome.skipped:
         return f"[dim]-[/] {outcome.name}: not done here, as {outcome.skipped}"

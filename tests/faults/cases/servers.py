@@ -60,18 +60,23 @@ async def alarms(trial: Trial) -> None:
         await trial.flowing()
 
 
+@asynccontextmanager
+async def short_queue(trial: Trial) -> AsyncGenerator[None]:
+    """A work queue takes 10 messages and no more (reject-publish)."""
+    ctl, definition = trial.lab.rabbitmq.ctl, '{"max-length": 10, "overflow": "reject-publish"}'
+    queue = r"^payment\.order\.created$"
+    await asyncio.to_thread(ctl, "set_policy", "short", queue, definition, "--apply-to", "queues")
+    yield
+    await asyncio.to_thread(ctl, "clear_policy", "short")
+
+
 async def queue_full(trial: Trial) -> None:
-    """A work queue takes no more (reject-publish) while its consumer is away; then it does again."""
-    lab, ctl = trial.lab, trial.lab.rabbitmq.ctl
+    """The queue's consumer is away until it is full, and for a while longer."""
     with trial.harm():
-        await asyncio.to_thread(lab.end, "payment")
-        definition = '{"max-length": 10, "overflow": "reject-publish"}'
-        await asyncio.to_thread(
-            ctl, "set_policy", "full", r"^payment\.order\.created$", definition, "--apply-to", "queues"
-        )
+        await asyncio.to_thread(trial.lab.end, "payment")
+        await trial.accepted(int(trial.pace.rate))
         await trial.lasting(0.5)
-        await asyncio.to_thread(ctl, "clear_policy", "full")
-        await lab.start("payment")
+        await trial.lab.start("payment")
 
 
 async def databases_stopped(trial: Trial) -> None:
@@ -191,7 +196,14 @@ FAULTS = (
         mix=Mix(flaky=0.4),
     ),
     Fault("alarms", 12, "memory alarm, then disk alarm: publishers are blocked", alarms, Goal(10)),
-    Fault("queue-full", 16, "a work queue takes no more messages while its consumer is away", queue_full, Goal(10)),
+    Fault(
+        "queue-full",
+        16,
+        "a work queue takes no more while its consumer is away",
+        queue_full,
+        Goal(10),
+        around=short_queue,
+    ),
     Fault(
         "databases-stopped",
         17,
