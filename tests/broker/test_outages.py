@@ -193,6 +193,7 @@ async def _unsent(database: Database, count: int) -> bool:
         return found.scalar_one() == count
 
 
+@pytest.mark.slow
 async def test_rabbitmq_is_killed_three_times_in_a_retry_storm(
     own_rabbitmq: OwnRabbitMQ, probe_database: Database
 ) -> None:

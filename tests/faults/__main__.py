@@ -36,6 +36,9 @@ def faults(  # noqa: PLR0913 - each is an option of the command line
         list[str] | None, typer.Option(metavar="NAME", help="This fault; may be given several times. See --list.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Repeats a run; it is printed by each.", show_default="drawn")] = 0,
+    rate: Annotated[
+        float | None, typer.Option(min=0.5, help="Orders a second.", show_default="of the form: 20 or 50")
+    ] = None,
     minutes: Annotated[
         float, typer.Option("--random", metavar="MINUTES", help="Faults drawn by lot, for so many minutes.")
     ] = 0.0,
@@ -59,10 +62,10 @@ def faults(  # noqa: PLR0913 - each is an option of the command line
             wanted = chosen("full" if minutes else form, only or ())
         except LookupError as unknown:
             raise typer.BadParameter(str(unknown), param_hint="--only") from None
-        raise typer.Exit(_do(wanted, form, seed or random.SystemRandom().randrange(1, 1_000_000), minutes))
+        raise typer.Exit(_do(wanted, form, seed or random.SystemRandom().randrange(1, 1_000_000), minutes, rate))
 
 
-def _do(wanted: list[Fault], form: Form, seed: int, minutes: float) -> int:
+def _do(wanted: list[Fault], form: Form, seed: int, minutes: float, rate: float | None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: a shell's background jobs ignore it
         signal.signal(number, _interrupted)
     console.print(f"Seed {seed}. A system of its own is started first: half a minute.")
@@ -84,7 +87,7 @@ def _do(wanted: list[Fault], form: Form, seed: int, minutes: float) -> int:
             if outcome is not None:
                 console.print(_line(outcome))
 
-        found = asyncio.run(run(drawn(wanted, seed, minutes) if minutes else wanted, form, seed, tell))
+        found = asyncio.run(run(drawn(wanted, seed, minutes) if minutes else wanted, form, seed, tell, rate))
     report.write(report.told(found))
     late = [outcome.name for outcome in found.outcomes if outcome.safe and not outcome.skipped and not outcome.goal_met]
     console.print(f"Report: {report.PAGE}")

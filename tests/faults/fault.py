@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tests.broker.proxy import Proxy
@@ -27,6 +27,10 @@ class Pace:
     """At least so many, half of them before the fault and during it."""
     patience: float
     """Seconds that what goes wrong for a while does so, at most."""
+
+    def at(self, rate: float | None) -> "Pace":
+        """The same at another rate, if one is given: then for at most 20 s at rest."""
+        return self if rate is None else replace(self, rate=rate, orders=max(8, min(self.orders, int(20 * rate))))
 
 
 PACES: dict[Form, Pace] = {

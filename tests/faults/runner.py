@@ -65,10 +65,10 @@ class Outcome:
         return not self.violations and not self.error
 
 
-async def do(lab: Lab, fault: Fault, form: Form, seed: int) -> Outcome:
+async def do(lab: Lab, fault: Fault, form: Form, seed: int, rate: float | None = None) -> Outcome:
     """Do a fault; what it breaks is told in the outcome, not raised."""
     seed = zlib.crc32(f"{seed} {fault.name}".encode())
-    pace = PACES[form]
+    pace = PACES[form].at(rate)
     load = Load(lab, pace.rate, seed, fault.mix)
     trial = Trial(lab, load, pace, random.Random(seed), form)  # noqa: S311 - a test's dice
     outcome = Outcome(fault.name, fault.number, fault.what, str(fault.goal), seed, pace.rate)

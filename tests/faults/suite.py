@@ -40,7 +40,7 @@ class Run:
         return all(outcome.safe for outcome in self.outcomes)
 
 
-async def run(faults: Iterable[Fault], form: Form, seed: int, tell: Tell) -> Run:
+async def run(faults: Iterable[Fault], form: Form, seed: int, tell: Tell, rate: float | None = None) -> Run:
     """Do these faults; what they break is in the outcomes. Nothing of it outlives the run."""
     found, began = Run(form, seed), time.monotonic()
     lab, kept = None, AsyncExitStack()
@@ -51,7 +51,7 @@ async def run(faults: Iterable[Fault], form: Form, seed: int, tell: Tell) -> Run
                 folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="faults-"))
                 lab = await kept.enter_async_context(opened(Path(folder), OWN_DATABASES[form]))
                 found.versions = found.versions or await _versions(lab)
-            outcome = await do(lab, fault, form, seed)
+            outcome = await do(lab, fault, form, seed, rate)
             found.outcomes.append(outcome)
             tell(fault, outcome)
             if fault.spoils or not outcome.safe:

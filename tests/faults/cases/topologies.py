@@ -112,7 +112,14 @@ async def _job(lab: Lab, *job: str) -> tuple[int, str]:
 
 FAULTS = (
     Fault("binding-deleted", 15, "the binding of a work queue is deleted, and restored", binding_deleted, Goal(10)),
-    Fault("exchange-deleted", 15, "the exchange of all events is deleted, and restored", exchange_deleted, Goal(10)),
+    Fault(
+        "exchange-deleted",
+        15,
+        "the exchange of all events is deleted, and restored",
+        exchange_deleted,
+        Goal(10),
+        forms=frozenset({"short", "full"}),
+    ),
     Fault(
         "broker-wiped",
         31,

@@ -5,8 +5,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from aio_pika.exceptions import ChannelInvalidStateError
+from pamqp.commands import Basic
 
 from messaging import edge
+from messaging.wire import Letter, Wire
 
 
 class Broker:
@@ -64,6 +67,20 @@ async def test_a_lost_connection_is_a_failed_publish() -> None:
     """Whatever the driver raises has one name."""
     with pytest.raises(edge.PublishFailed, match="gone"):
         await publish(refuse)
+
+
+async def closed() -> None:
+    """A channel that the broker closed, and the driver did not open again."""
+    raise ChannelInvalidStateError("Channel was not opened")
+
+
+async def test_a_closed_channel_is_told_apart() -> None:
+    """Its connection is alive, so nobody else replaces it: after a deleted exchange, say."""
+    with pytest.raises(edge.ChannelClosed, match="not opened"):
+        await publish(closed)
+    letter = Letter("order.created", b"x", Basic.Properties())
+    said = await edge.publish_batch(Wire("events", closed), [letter, letter], edge.Step.EVENT_PUBLISH, 5)
+    assert [type(word) for word in said] == [edge.ChannelClosed] * 2
 
 
 async def test_a_lost_heartbeat_is_a_failed_publish() -> None:
