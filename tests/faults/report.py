@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from devstack.paths import CHECKOUT, STACK
-from tests.faults.catalogue import FAULTS, SHOWN_ELSEWHERE
+from tests.faults.catalogue import FAULTS, SHOWN_ELSEWHERE, chosen
 from tests.faults.suite import Run
 
 FOLDER = STACK / "faults"
@@ -37,6 +37,7 @@ HEADINGS = (
 def told(run: Run) -> dict[str, Any]:
     """All of it, as JSON can hold it."""
     return {
+        "command": _command(run),
         "form": run.form,
         "seed": run.seed,
         "at": datetime.fromtimestamp(run.began, UTC).isoformat(timespec="seconds"),
@@ -95,6 +96,14 @@ def cells(fault: Mapping[str, Any]) -> Sequence[str]:
     rates = f"{fault['held_rate']:.0f} ({fault['planned_rate']:.0f})"
     goal = f"{fault['goal']}: {'met' if fault['goal_met'] else '**not met**'}"
     return [*head, rates, *figures, *seconds, goal]
+
+
+def _command(run: Run) -> str:
+    """What repeats the run, but for its rate."""
+    names = [outcome.name for outcome in run.outcomes]
+    whole = names == [fault.name for fault in chosen(run.form)]
+    only = [] if whole else [f"--only {name}" for name in dict.fromkeys(names)]
+    return " ".join(["./run faults", f"--{run.form}", f"--seed {run.seed}", *only])
 
 
 def _commit() -> str:

@@ -52,6 +52,7 @@ def test_the_page_shows_every_figure(tmp_path: Path) -> None:
     assert "3.5 s" in page
     assert "OSError: &lt;gone&gt;" in page
     assert "http" not in page
+    assert "./run faults --short --seed 7 --only broker-killed --only poison" in page
     assert "| 6 | broker-killed | 20 (20) | 120 | 0 | 0 | 0 | 1.2 s | 2.0 s | 3.4 s | 3.5 s |" in report.table(told)
 
 
