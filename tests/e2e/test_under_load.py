@@ -38,6 +38,7 @@ async def test_five_hundred_mixed_orders(
     assert stock["shipped"] == stock["initial"], "of what many want, the last piece is sold, and none twice"
 
 
+@pytest.mark.slow
 async def test_a_consumer_is_killed_meanwhile(
     system: System, shop: Shop, expected: Expected, all_is_well: Callable[[], Awaitable[None]]
 ) -> None:
