@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
+import orjson
 import uuid_utils
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select, tuple_
@@ -174,18 +174,21 @@ def plain(value: Any) -> Any:
 
 
 def _texts(body: bytes) -> tuple[str | None, bytes | None]:
-    """The body as text if it is JSON that can be stored, else as bytes."""
+    """The body as text if it is JSON that can be stored and shown, else as bytes.
+
+    NaN and half characters, which Python's own reader accepts, are none.
+    """
     try:
         text = body.decode()
-        json.loads(text)
-    except (ValueError, RecursionError):
+        orjson.loads(text)
+    except ValueError:
         return None, body
     return (None, body) if "\x00" in text else (text, None)
 
 
 def _order_in(body: str | None) -> UUID | None:
     """The order that a readable body names."""
-    said = json.loads(body) if body else None
+    said = orjson.loads(body) if body else None
     return _uuid(cast("dict[str, Any]", said).get("order_id")) if isinstance(said, dict) else None
 
 

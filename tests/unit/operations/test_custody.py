@@ -36,3 +36,13 @@ def test_what_belongs_to_no_order_names_none() -> None:
     queue, itself = "inventory.stock.received", str(OTHER)
     letter = DeadLetter(f"{queue}.dlq", b"{}", {}, queue, message_id=itself, correlation_id=itself)
     assert arrival(letter, datetime.now(UTC)).row["order_id"] is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"version": NaN}', rb'{"name": "\ud800"}', b"[" * 2_000 + b"]" * 2_000, b"\xef\xbb\xbf{}", b'{"a": 1e999}'],
+)
+def test_what_no_strict_reader_takes_is_kept_as_bytes(body: bytes) -> None:
+    """Whoever looks at a dead letter gets an answer: what is kept as JSON can be shown as JSON."""
+    row = arrival(DeadLetter("payment.order.created.dlq", body, {}, "payment.order.created"), datetime.now(UTC)).row
+    assert (row["body"], row["raw"]) == (None, body)
