@@ -2,15 +2,16 @@
 
 from datetime import datetime
 
-from sqlmodel import func, select
+from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 _NOW = "order_api.now"
+_ASK = text("SELECT now()")
 
 
 async def now(db: AsyncSession) -> datetime:
     """Return when the transaction began. Those who share the session, a transaction's, ask the database once."""
     if _NOW not in db.info:
-        db.info[_NOW] = (await db.exec(select(func.now()))).one()
+        db.info[_NOW] = (await (await db.connection()).execute(_ASK)).scalar_one()
     moment: datetime = db.info[_NOW]
     return moment

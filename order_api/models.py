@@ -1,7 +1,8 @@
 """The order API's tables."""
 
+from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Identity, Index, LargeBinary, Text, text
@@ -18,9 +19,6 @@ from order_api.domain import GIVES_REASON, Patience, Status, contradictory, stat
 from rest.callers import Caller
 from rest.keys import attach as attach_keys
 
-if TYPE_CHECKING:
-    from order_api.facts import Facts
-
 DEADLINES = "deadlines"
 """The actor where patience is over."""
 
@@ -30,6 +28,18 @@ _STATUSES = ", ".join(f"'{status}'" for status in Status)
 
 class Model(SQLModel, registry=registry()):
     """Base of the order API's tables: their MetaData is this service's own."""
+
+
+class Happened(Protocol):
+    """What happened to the orders of a transaction; facts.Facts is one."""
+
+    def known(self, order_id: UUID) -> AbstractSet[str]:
+        """Return the names of what happened to an order."""
+        ...
+
+    def add(self, event: OrderEvent, actor: str, before: str | None, after: str) -> datetime:
+        """Add what happened to an order; return the time."""
+        ...
 
 
 class Fact(Model, table=True):
@@ -136,7 +146,7 @@ class Order(OrderRow, Model, table=True):
         body = self.said.get(OrderCancelRequested.name)
         return None if body is None else OrderCancelRequested.model_validate(body, strict=False)
 
-    def request_cancel(self, reason: CancelReason, actor: str, facts: "Facts") -> OrderCancelRequested | None:
+    def request_cancel(self, reason: CancelReason, actor: str, facts: Happened) -> OrderCancelRequested | None:
         """Remember that it is to be cancelled. Return what is to be said, None if it was said or comes too late."""
         if self.status.final or self.cancel_requested is not None:
             return None
@@ -146,7 +156,7 @@ class Order(OrderRow, Model, table=True):
         self.updated_at = event.occurred_at
         return event
 
-    def redrive(self, now: datetime, patience: Patience, facts: "Facts") -> list[Again]:
+    def redrive(self, now: datetime, patience: Patience, facts: Happened) -> list[Again]:
         """Say again, under the next number, what sets every service going; ask for cancellation if patience is over.
 
         `now` is the database's time. The next deadline is set; an order that is settled, and was put on the list by
@@ -163,7 +173,7 @@ class Order(OrderRow, Model, table=True):
         context = {} if self.trace is None else {"traceparent": self.trace}
         return [Again(event, self.redrives, context) for event in said if event is not None]
 
-    def record(self, event: OrderEvent, facts: "Facts") -> None:
+    def record(self, event: OrderEvent, facts: Happened) -> None:
         """Add the fact and derive the status; a fact that is known already changes nothing.
 
         An order that is settled by it is watched no longer.
