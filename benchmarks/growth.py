@@ -136,8 +136,9 @@ async def _carry_one(bench: Bench, api: Api) -> str:
 
 
 async def _copy(databases: Iterable[str], order_id: str, orders: int) -> None:
+    now = time.time()
     for url in databases:
-        await copy_order(url, order_id, orders)
+        await copy_order(url, order_id, orders, now)
 
 
 def _drain(servers: BenchServers, orders: int, plan: Plan, progress: Rounds) -> Backlog:

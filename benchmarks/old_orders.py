@@ -3,10 +3,12 @@
 Copies are a second apart, and older than what our services keep in inbox and outbox, which hold none of them.
 """
 
+from datetime import timedelta
+
 import asyncpg
 
-OLDEST_KEPT = "30 days"
-"""The newest copy is that old."""
+AGE = timedelta(days=30)
+"""Of the newest copy."""
 NOT_KEPT = ("inbox", "outbox")
 """Tables that are pruned."""
 BATCH = 50_000
@@ -17,16 +19,21 @@ _COLUMNS = """
     WHERE table_schema = 'public' AND is_identity = 'NO' ORDER BY table_name, ordinal_position
 """
 _NEW_ID = """
-    (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - 2592000000 - number * 1000), 12, '0')
+    (lpad(to_hex($4::bigint - number * 1000), 12, '0')
      || '7' || substr(md5(number::text), 1, 3) || '8' || substr(md5(number::text), 4, 15))::uuid
 """
 """A UUIDv7 of the copy's time, as ours are."""
 
 
-async def copy_order(url: str, order_id: str, copies: int) -> None:
-    """Copy an order's rows, in every table of the database that knows it, so many times."""
+async def copy_order(url: str, order_id: str, copies: int, now: float) -> None:
+    """Copy an order's rows, in every table of the database that knows it, so many times.
+
+    `now`, in seconds since the epoch, is to be the same for all databases: the copies' ids follow from it.
+    """
+    newest = int(1000 * (now - AGE.total_seconds()))
     database = await asyncpg.connect(url, timeout=60)
     try:
+        await database.execute("SET session_replication_role = replica")  # whatever refers to a copy, the copy is there
         tables: dict[str, dict[str, str]] = {}
         for table, column, kind in await database.fetch(_COLUMNS):
             tables.setdefault(table, {})[column] = kind
@@ -36,7 +43,8 @@ async def copy_order(url: str, order_id: str, copies: int) -> None:
                 continue
             statement = _copy(table, columns, key)
             for begun in range(0, copies, BATCH):
-                await database.execute(statement, order_id, begun, min(begun + BATCH, copies) - 1, timeout=3600)
+                last = min(begun + BATCH, copies) - 1
+                await database.execute(statement, order_id, begun, last, newest, timeout=3600)
             await database.execute(f'VACUUM ANALYZE "{table}"', timeout=3600)
     finally:
         await database.close()
@@ -59,7 +67,7 @@ def _copied(column: str, kind: str) -> str:
     if kind == "uuid":
         return "new_id" if column == "order_id" else f"md5(new_text || old.{column}::text)::uuid"
     if kind == "timestamptz":
-        return f"old.{column} - interval '{OLDEST_KEPT}' - number * interval '1 second'"
+        return f"old.{column} - interval '{AGE.days} days' - number * interval '1 second'"
     if kind not in {"text", "varchar", "jsonb"}:
         return f"old.{column}"
     text = f"replace(old.{column}::text, old_id, new_text)"
