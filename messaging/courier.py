@@ -20,6 +20,7 @@ from messaging.outbox import Outgoing
 from messaging.retry import BROKER_HISTORY, failure_headers, properties_of
 from messaging.topology import DEAD, EVENTS, REQUEUE, Delay, retry_tier
 from messaging.tracing import Tracing
+from messaging.unreadable import writable
 from messaging.wire import Letter, Wire
 
 log = structlog.get_logger(__name__)
@@ -211,7 +212,7 @@ class RabbitCourier:
             edge.Step.REPLAY_PUBLISH,
             exchange=EVENTS_EXCHANGE if queue is None else REQUEUE_EXCHANGE,
             routing_key=letter.routing_key if queue is None else queue,
-            headers={**kept, REPLAY: str(replay_id)},
+            headers={**writable(kept), REPLAY: str(replay_id)},
             message_id=letter.message_id,
             correlation_id=letter.correlation_id,
             message_type=letter.type,

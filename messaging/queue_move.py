@@ -28,6 +28,7 @@ from messaging import edge
 from messaging.management import depth, read_broker, virtual_host
 from messaging.retry import BROKER_HISTORY
 from messaging.topology import Queue, Topology, keep_all, moving
+from messaging.unreadable import writable
 
 STALE = 15.0
 """Seconds after which the management API knows what was true before: two of RabbitMQ's five-second beats, and some.
@@ -176,7 +177,7 @@ def exact_copy(message: AbstractIncomingMessage, *, keep_history: bool, body: by
     dropped = ("x-delivery-count",) if keep_history else BROKER_HISTORY
     return aio_pika.Message(
         message.body if body is None else body,
-        headers={name: value for name, value in message.headers.items() if not name.startswith(dropped)},
+        headers=writable({name: value for name, value in message.headers.items() if not name.startswith(dropped)}),
         content_type=message.content_type,
         content_encoding=message.content_encoding,
         delivery_mode=message.delivery_mode,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection
 from typing import Any, cast
 from uuid import UUID
 
 import aio_pika
+import orjson
 from aio_pika.abc import AbstractIncomingMessage
 from faststream.rabbit import Channel, ExchangeType, RabbitBroker, RabbitExchange
 
@@ -16,6 +16,7 @@ from messaging import edge
 from messaging.personal import ERASED, replaced
 from messaging.queue_move import exact_copy
 from messaging.topology import RESTING, Topology
+from messaging.unreadable import too_deep
 
 _PUBLISH_TIMEOUT = 10.0
 _IDENTITY = re.compile(rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
@@ -52,13 +53,13 @@ async def erase(amqp_url: str, topology: Topology, order_ids: Collection[UUID]) 
 
 
 def erased_body(body: bytes) -> bytes | None:
-    """The body without personal data; None if it holds none. What is no JSON is erased as a whole."""
+    """The body without personal data; None if it holds none. What is no JSON, or too deep, is erased as a whole."""
     try:
-        said: Any = json.loads(body)
+        said: Any = orjson.loads(body)
     except ValueError:
         said = None
-    without = replaced(said, ERASED) if isinstance(said, dict | list) else ERASED
-    return None if without == said else json.dumps(without, ensure_ascii=False, separators=(",", ":")).encode()
+    without = replaced(said, ERASED) if isinstance(said, dict | list) and not too_deep(said) else ERASED
+    return None if without == said else orjson.dumps(without)
 
 
 def _orders_of(message: AbstractIncomingMessage) -> set[str]:

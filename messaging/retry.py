@@ -47,9 +47,9 @@ class RetryPolicy:
 def failure_headers(envelope: Envelope, error: BaseException) -> dict[str, Any]:
     """The message's headers with this failure noted: attempts, first and last failure, the error's class and reason."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    kept = {name: value for name, value in envelope.headers.items() if not name.startswith(BROKER_HISTORY)}
+    kept = writable({name: value for name, value in envelope.headers.items() if not name.startswith(BROKER_HISTORY)})
     return {
-        **writable(kept),
+        **kept,
         ATTEMPT: envelope.attempt + 1,
         FIRST_FAILURE: kept.get(FIRST_FAILURE) or now,
         LAST_FAILURE: now,

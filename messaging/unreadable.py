@@ -20,7 +20,7 @@ UNREADABLE = "x-error-reason-properties"
 MOST_BYTES = 80 * 1024
 """Of all properties: a frame has 128 KiB, and what is noted of a failure must fit in, too."""
 MOST_DEPTH = 32
-"""Tables and arrays in each other, so that whoever writes them again gets to their end."""
+"""Tables and arrays in each other, so that whoever writes or shows them gets to their end."""
 
 
 def writable(headers: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,9 +38,9 @@ def _can_be_written(value: Any) -> bool:
     return True
 
 
-def _too_deep(headers: Any) -> bool:
-    """Whether tables and arrays are nested deeper than MOST_DEPTH."""
-    level = [headers]
+def too_deep(value: Any) -> bool:
+    """Whether mappings and lists are nested deeper than MOST_DEPTH in each other."""
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
     for _ in range(MOST_DEPTH + 1):
         level = [inner for outer in level for inner in _inside(outer)]
         if not level:
@@ -64,7 +64,7 @@ def _read(self: ContentHeader, data: bytes) -> None:
             told = f"{len(data)} bytes, allowed are {MOST_BYTES}"
         else:
             _unmarshal(self, data)
-            if not self.properties.headers or not _too_deep(self.properties.headers):
+            if not self.properties.headers or not too_deep(self.properties.headers):
                 return
             told = f"nested deeper than {MOST_DEPTH}"
     except Exception as error:  # noqa: BLE001 - a message is to blame, and must not end the connection of all others

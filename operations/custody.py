@@ -25,6 +25,7 @@ from messaging.envelope import (
     REPLAY,
 )
 from messaging.topology import UNROUTED, dead_letter_queue, event_of
+from messaging.unreadable import too_deep
 from operations.domain import Outcome, State, fingerprint, identity, truer
 from operations.models import DeadLetter, Failure, Replay
 
@@ -176,14 +177,14 @@ def plain(value: Any) -> Any:
 def _texts(body: bytes) -> tuple[str | None, bytes | None]:
     """The body as text if it is JSON that can be stored and shown, else as bytes.
 
-    NaN and half characters, which Python's own reader accepts, are none.
+    NaN and half characters, which Python's own reader accepts, are none, nor is what nobody gets to the end of.
     """
     try:
         text = body.decode()
-        orjson.loads(text)
+        unfit = too_deep(orjson.loads(text)) or "\x00" in text
     except ValueError:
         return None, body
-    return (None, body) if "\x00" in text else (text, None)
+    return (None, body) if unfit else (text, None)
 
 
 def _order_in(body: str | None) -> UUID | None:

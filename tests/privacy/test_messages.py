@@ -111,9 +111,11 @@ async def test_an_unrouted_message_keeps_its_routing_key(broker: Broker) -> None
         json.dumps(f"{ORDER} of Ada").encode(),
         f"{ORDER} of Ada at \xff 1 Main St".encode("latin-1"),
         body(ORDER)[:-20],
+        f'{{"order_id": "{ORDER}", "name": "Ada\\ud800"}}'.encode(),
+        f'{{"order_id": "{ORDER}", "items": {"[" * 900}"Ada"{"]" * 900}}}'.encode(),
         str(ORDER).upper().encode() + b" Ada",
     ],
-    ids=["broken contract", "JSON of another kind", "no text", "cut off", "capitals"],
+    ids=["broken contract", "JSON of another kind", "no text", "cut off", "half a character", "deep", "capitals"],
 )
 async def test_poison_is_found_by_the_id_in_it(broker: Broker, text: bytes) -> None:
     """Without a correlation id, whatever its form: it names the order, so it is erased."""

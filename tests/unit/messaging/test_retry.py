@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from pamqp import encode
 
 from messaging.envelope import Envelope, Poison
 from messaging.outcome import Reject, Retry
@@ -67,3 +68,11 @@ def test_a_bug_says_where_it_is() -> None:
         dict[str, int]()["amount"]
     reason = failure_headers(envelope(0), bug.value)["x-error-reason"]
     assert reason.startswith("'amount' (at test_a_bug_says_where_it_is, line ")
+
+
+def test_what_cannot_be_written_is_left_out() -> None:
+    """Text that is no UTF-8 and numbers beyond a header's room do not keep a message from its place, under any name."""
+    odd = {"x-first-failure": 1e300, "raw": b"\xff", "kept": "text"}
+    headers = failure_headers(envelope(0, **odd), GatewayDown("no answer"))
+    assert headers["kept"] == "text"
+    assert encode.field_table(headers)
