@@ -9,10 +9,10 @@ from typing import Any
 
 from messaging import edge, inbox, outbox
 from messaging.courier import RabbitCourier
+from messaging.fast_path import FastPath
 from messaging.intake import SETTLE_TIME
 from messaging.order_row import NEW, OrderRow
 from messaging.outbox import Outgoing
-from messaging.pipeline import Pipeline
 from tests.faults.planted.bugs.planting import plant
 
 LAST_ORDER = 20
@@ -20,16 +20,25 @@ LAST_ORDER = 20
 
 
 def acknowledges_first() -> None:
-    """Acknowledge a message as it comes, ahead of its effect's commit."""
+    """Acknowledge a message as it comes, ahead of its effect's commit, and never after it."""
 
     def broken(right: Callable[..., Any]) -> Any:
-        async def settle(self: Pipeline, route: Any, call_next: Any, message: Any) -> Any:
-            await _acknowledge(message)
-            return await right(self, route, call_next, message)
+        def consumer(self: FastPath, *given: Any) -> Any:
+            consume = right(self, *given)
 
-        return settle
+            async def early(raw: Any) -> Any:
+                await _acknowledge(raw)
+                return await consume(raw)
 
-    plant(Pipeline, "_settle", broken)
+            return early
+
+        return consumer
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    plant(FastPath, "consumer", broken)
+    plant(edge, "ack_batch", lambda _: nothing)
 
 
 def publishes_before_committing() -> None:
