@@ -136,7 +136,7 @@ async def opened(
     folder: Path = tmp_path_factory.mktemp("planted")
     wiring = Wiring(
         amqp_url=await virtual_host(rabbitmq_server),
-        databases={name: postgres_server.create_database(f"planted_{name}") for name in NAMES},
+        databases={name: postgres_server.create_database(f"bugs_{name}") for name in NAMES},
         http_ports={name: any_free_port() for name in NAMES},
         extra=ENVIRONMENT,
     )
@@ -150,7 +150,7 @@ async def opened(
         given = Wiring(
             amqp_url=await virtual_host(rabbitmq_server),
             databases={
-                name: postgres_server.create_database(f"planted_{number}_{name}", template=f"planted_{name}")
+                name: postgres_server.create_database(f"planted_{number}_{name}", template=f"bugs_{name}")
                 for name in NAMES
             },
             http_ports={name: any_free_port() for name in NAMES},
