@@ -74,7 +74,7 @@ def money_adds_up(books: Books, expected: Mapping[str, Ending]) -> Iterator[Viol
         account = of_order[0] if of_order else None
         for problem in _money_of(order, account, books, expected.get(order.order_id, Ending.ANY)):
             yield Violation("I2", f"order {order.order_id} {problem}")
-    yield from _totals(books, {order_id: of_order[0] for order_id, of_order in accounts.items()})
+    yield from _authorized(books, {order_id: of_order[0] for order_id, of_order in accounts.items()})
 
 
 def _money_of(order: Order, account: Account | None, books: Books, ending: Ending) -> Iterator[str]:
@@ -94,30 +94,17 @@ def _money_of(order: Order, account: Account | None, books: Books, ending: Endin
         yield f"is over, its money still {held}"
 
 
-def _totals(books: Books, accounts: Mapping[str, Account]) -> Iterator[Violation]:
-    """What the facts say was authorized, against what the gateway has of it; by currency."""
-    authorized: Counter[str] = Counter()
-    captured: Counter[str] = Counter()
-    voided: Counter[str] = Counter()
-    remaining: Counter[str] = Counter()
+def _authorized(books: Books, accounts: Mapping[str, Account]) -> Iterator[Violation]:
+    """What the facts say was authorized, payment said, and the gateway has it captured, voided or open: each order's."""
     for order in books.orders.values():
-        account = accounts.get(order.order_id)
-        payment = books.payments.get(order.order_id)
-        if "payment.authorized" in order.facts:
-            authorized[order.currency] += order.total
-        if not account or not account.amount or not account.currency or not payment or not payment.authorized:
-            continue
-        if account.status == "captured":
-            captured[account.currency] += account.amount
-        elif account.status == "voided":
-            voided[account.currency] += account.amount
-        elif account.status in OPEN:
-            remaining[account.currency] += account.amount
-    for currency in sorted(authorized | captured | voided | remaining):
-        parts = captured[currency], voided[currency], remaining[currency]
-        if authorized[currency] != sum(parts):
-            terms = "{} captured + {} voided + {} open".format(*parts)
-            yield Violation("I2", f"{currency}: {authorized[currency]} authorized, but {terms}")
+        account, payment = accounts.get(order.order_id), books.payments.get(order.order_id)
+        status = account.status if account else "unknown"
+        said = payment is not None and payment.authorized and status in {"captured", "voided", *OPEN}
+        amount = (account.amount or 0) if account and said else 0
+        told = order.total if "payment.authorized" in order.facts else 0
+        if told != amount:
+            words = f"{told} {order.currency} authorized, but {amount} as payment said; at the gateway {status}"
+            yield Violation("I2", f"order {order.order_id}: {words}")
 
 
 def stock_adds_up(books: Books, expected: Mapping[str, Ending]) -> Iterator[Violation]:

@@ -102,7 +102,7 @@ PLANTS = {
         "I2",
         "payment",
         f"UPDATE payments SET said = '{{}}' WHERE order_id = '{CANCELLED}'",
-        "EUR: 5160 authorized, but 2580 captured + 0 voided + 0 open",
+        f"order {CANCELLED}: 2580 EUR authorized, but 0 as payment said; at the gateway voided",
     ),
     "unexplained stock": Plant(
         "I3",
