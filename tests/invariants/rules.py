@@ -95,7 +95,7 @@ def _money_of(order: Order, account: Account | None, books: Books, ending: Endin
 
 
 def _authorized(books: Books, accounts: Mapping[str, Account]) -> Iterator[Violation]:
-    """What the facts say was authorized, payment said, and the gateway has it captured, voided or open: each order's."""
+    """What the facts say was authorized, payment said; the gateway has it captured, voided or open: order by order."""
     for order in books.orders.values():
         account, payment = accounts.get(order.order_id), books.payments.get(order.order_id)
         status = account.status if account else "unknown"
