@@ -18,8 +18,8 @@ from contracts import (
     StockRecorded,
 )
 from inventory.domain import LIFECYCLE, MOST_STOCKED, Cover, State, pieces, shortages
-from inventory.models import Reservation, StockReceipt
-from inventory.stock import stock_of
+from inventory.models import Reservation
+from inventory.stock import receipt_of, stock_of
 from messaging.outcome import Reject
 
 
@@ -28,7 +28,7 @@ async def reserve_stock(
 ) -> list[InventoryReserved | InventoryRejected | InventoryReleased]:
     """Set every line of the order aside, or nothing."""
     wanted = pieces(event.items)
-    stock = await stock_of(db, wanted)
+    stock = stock_of(db, wanted)
     missing = shortages(wanted, {sku: row.available for sku, row in stock.items()})
     step = reservation.take(LIFECYCLE, event, Cover.OUT_OF_STOCK if missing else Cover.IN_STOCK)
     if step.state == State.RESERVED:
@@ -51,7 +51,7 @@ async def release_stock(
     held = pieces(reservation.lines)
     step = reservation.take(LIFECYCLE, event)
     if step.state == State.RELEASED:
-        stock = await stock_of(db, held)
+        stock = stock_of(db, held)
         for sku, quantity in held.items():
             stock[sku].release(quantity)
     return reservation.answer(step, {InventoryReleased: lambda: InventoryReleased.of(event)})
@@ -62,7 +62,7 @@ async def ship_stock(event: ShippingReady, reservation: Reservation, db: AsyncSe
     held = pieces(reservation.lines)
     step = reservation.take(LIFECYCLE, event)
     if step.state == State.SHIPPED:
-        stock = await stock_of(db, held)
+        stock = stock_of(db, held)
         for sku, quantity in held.items():
             stock[sku].ship(quantity)
     return reservation.answer(step, {InventoryShipped: lambda: InventoryShipped.of(event, items=reservation.lines)})
@@ -70,11 +70,7 @@ async def ship_stock(event: ShippingReady, reservation: Reservation, db: AsyncSe
 
 async def record_receipt(event: StockReceived, db: AsyncSession) -> StockRecorded:
     """Put goods that arrived on the shelf, once; a repeat gets the first answer."""
-    receipt = await db.get(StockReceipt, event.event_id)
-    stock = (await stock_of(db, [event.sku])).get(event.sku)
-    if receipt is None or stock is None:
-        msg = "the rows of a receipt are made before it is handled"
-        raise LookupError(msg)
+    receipt, stock = receipt_of(db, event.event_id), stock_of(db, [event.sku])[event.sku]
     if (receipt.sku, receipt.quantity) != (event.sku, event.quantity):
         raise Reject(f"receipt {event.event_id} was already booked for other goods")
     if receipt.said:

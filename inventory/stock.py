@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import Event, PaymentAuthorized, StockReceived
 from inventory.domain import pieces
 from inventory.models import Reservation, Stock, StockReceipt
 from messaging.order_row import OrderRow
+from messaging.rows import locked
 
 _HELD = "inventory.locked"
 
@@ -25,35 +25,45 @@ async def preload(db: AsyncSession, batch: Sequence[tuple[Event, OrderRow | None
         elif isinstance(row, Reservation):
             skus |= pieces(row.lines).keys()
     receipts = await _lock_receipts(db, received)
-    stock = await _lock_stock(db, skus, {event.sku for event in received.values()})
-    # The identity map holds rows weakly: kept with the session, they need no second query.
+    hold(db, receipts, await _lock_stock(db, skus, {event.sku for event in received.values()}))
+
+
+def hold(db: AsyncSession, receipts: dict[UUID, StockReceipt], stock: dict[str, Stock]) -> None:
+    """Let the transaction's handlers find these rows."""
     db.info[_HELD] = (receipts, stock)
 
 
-async def stock_of(db: AsyncSession, skus: Iterable[str]) -> dict[str, Stock]:
+def stock_of(db: AsyncSession, skus: Iterable[str]) -> dict[str, Stock]:
     """Return the stock rows, locked by `preload`, of those skus that are stocked at all."""
-    found = {sku: await db.get(Stock, sku) for sku in skus}
-    return {sku: stock for sku, stock in found.items() if stock is not None}
+    _, stock = _held(db)
+    return {sku: stock[sku] for sku in skus if sku in stock}
 
 
-async def _lock_receipts(db: AsyncSession, received: dict[UUID, StockReceived]) -> Sequence[StockReceipt]:
+def receipt_of(db: AsyncSession, receipt_id: UUID) -> StockReceipt:
+    """Return the row of goods that arrived, made and locked by `preload`."""
+    receipts, _ = _held(db)
+    return receipts[receipt_id]
+
+
+def _held(db: AsyncSession) -> tuple[dict[UUID, StockReceipt], dict[str, Stock]]:
+    held: tuple[dict[UUID, StockReceipt], dict[str, Stock]] = db.info[_HELD]
+    return held
+
+
+async def _lock_receipts(db: AsyncSession, received: dict[UUID, StockReceived]) -> dict[UUID, StockReceipt]:
     if not received:
-        return ()
+        return {}
     ids = sorted(received)
     rows = [{"event_id": key, "sku": received[key].sku, "quantity": received[key].quantity} for key in ids]
     await db.exec(insert(StockReceipt).values(rows).on_conflict_do_nothing())
-    wanted = select(StockReceipt).where(col(StockReceipt.event_id).in_(ids)).order_by(col(StockReceipt.event_id))
-    return (await db.exec(wanted.with_for_update().execution_options(populate_existing=True))).all()
+    return await locked(db, StockReceipt, ids)
 
 
-async def _lock_stock(db: AsyncSession, skus: set[str], arriving: set[str]) -> Sequence[Stock]:
+async def _lock_stock(db: AsyncSession, skus: set[str], arriving: set[str]) -> dict[str, Stock]:
     if arriving:
         rows = [
             {"sku": sku, "on_hand": 0, "reserved": 0, "initial": 0, "received": 0, "shipped": 0}
             for sku in sorted(arriving)
         ]
         await db.exec(insert(Stock).values(rows).on_conflict_do_nothing())
-    if not skus:
-        return ()
-    wanted = select(Stock).where(col(Stock.sku).in_(sorted(skus))).order_by(col(Stock.sku))
-    return (await db.exec(wanted.with_for_update().execution_options(populate_existing=True))).all()
+    return await locked(db, Stock, skus) if skus else {}

@@ -36,6 +36,7 @@ SERVER_SETTINGS = {
 
 _AWAY = {"08", "57", "53", "25006", "58"}
 _CONTENTION = {"40001", "40P01", "55P03"}
+_DUPLICATE = "23505"
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818 - an outcome
@@ -51,7 +52,7 @@ def async_engine(url: str, *, connect_args: Mapping[str, Any] = {}, **options: A
     """
     given = make_url(url).set(drivername="postgresql+asyncpg")
     return create_async_engine(
-        json_serializer=_json,
+        json_serializer=as_json,
         json_deserializer=orjson.loads,
         url=given.difference_update_query(["sslmode", "sslrootcert"]),
         connect_args={**connect_args, **_tls(given)},
@@ -59,7 +60,8 @@ def async_engine(url: str, *, connect_args: Mapping[str, Any] = {}, **options: A
     )
 
 
-def _json(value: object) -> str:
+def as_json(value: object) -> str:
+    """How a JSON column is written."""
     return orjson.dumps(value).decode()
 
 
@@ -83,6 +85,8 @@ def is_unavailable(error: BaseException) -> bool:
     """Whether the database is away, rather than the work wrong. A lost COMMIT looks like this, too."""
     if isinstance(error, PoolTimeoutError | DatabaseUnavailable | InterfaceError):
         return True
+    if isinstance(error, asyncpg.InterfaceError):  # the driver's: no connection; or an argument that fits no column
+        return not isinstance(error, ValueError)
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     code = sqlstate(error)
@@ -92,6 +96,11 @@ def is_unavailable(error: BaseException) -> bool:
 def is_contention(error: BaseException) -> bool:
     """Whether the work met other work: deadlock, lock timeout or serialization failure. It may simply run again."""
     return sqlstate(error) in _CONTENTION
+
+
+def is_duplicate(error: BaseException) -> bool:
+    """Whether a row with that key is there already."""
+    return sqlstate(error) == _DUPLICATE
 
 
 async def _connect(*args: Any, **options: Any) -> Any:
@@ -161,6 +170,14 @@ class Database:
         """A session of its own; what was not committed is rolled back at the end."""
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
             yield session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Any]:
+        """A connection as asyncpg has it, in a transaction that is committed at the end, or rolled back."""
+        async with self.engine.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            async with driver.transaction():
+                yield driver
 
     async def check(self) -> None:
         """Ask the database for a sign of life, for at most CONNECT_TIMEOUT seconds.

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from sqlalchemy import Text
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, SQLModel
 
 from messaging.database import Database, is_unavailable
+from messaging.rows import mapped
 
 LONGEST_GATHERING = 0.02
 """Seconds that the next transaction gathers calls at most; it does so as long as the last one took."""
@@ -44,11 +44,8 @@ class Ledger(Generic[Row, Answer]):
     def __init__(self, database: Database, model: type[Row]) -> None:
         self._database = database
         self._model = model
-        self._blank = model(key="").model_dump()
-        new = insert(model)
-        # An update that changes nothing locks the row that was there; DO NOTHING would return none.
-        locked = new.on_conflict_do_update(index_elements=["key"], set_={"key": new.excluded.key})
-        self._lock = locked.returning(model)
+        self._blank = model(key="")
+        self._rows = mapped(model)
         self._waiting: list[_Call[Row, Answer]] = []
         self._work: asyncio.Task[None] | None = None
 
@@ -96,8 +93,8 @@ class Ledger(Generic[Row, Answer]):
 
     async def _store(self, calls: Sequence[_Call[Row, Answer]]) -> list[Answer]:
         keys = sorted({call.key for call in calls})  # in one order everywhere: two processes may lock the same ones
-        async with self._database.session() as db, db.begin():
-            blank = [{**self._blank, "key": key} for key in keys]
-            rows = (await db.exec(self._lock, params=blank)).scalars()
-            found = {row.key: row for row in rows}
-            return [call.decide(found[call.key]) for call in calls]
+        async with self._database.transaction() as connection:
+            found = await self._rows.enter(connection, self._blank, keys)
+            answers = [call.decide(found[call.key]) for call in calls]
+            await self._rows.store(connection, found.values())
+        return answers

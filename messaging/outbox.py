@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import orjson
 import uuid_utils
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.event import Event, OrderEvent
+from messaging.database import as_json
 from messaging.envelope import CAUSATION, REDRIVE
+from messaging.rows import Driver
 
 CHANNEL = "outbox"
 """The PostgreSQL notification channel that wakes a relay."""
@@ -56,15 +57,11 @@ def outgoing(event: Event, *, cause: Event | None, redrive: int, context: dict[s
 
 
 _COLUMNS = "id, event_id, name, type, order_id, body, headers, cause_id, redrive"
-_APPEND = text(
-    f"""
+_APPEND = f"""
     INSERT INTO outbox ({_COLUMNS}, due_at)
-    SELECT *, now() + CAST(:grace AS interval) FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:event_ids AS uuid[]), CAST(:names AS text[]), CAST(:types AS text[]),
-        CAST(:order_ids AS uuid[]), CAST(:bodies AS text[]), CAST(:headers AS jsonb[]), CAST(:cause_ids AS uuid[]),
-        CAST(:redrives AS int[]))
+    SELECT *, now() + $1::interval FROM unnest(
+        $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::jsonb[], $9::uuid[], $10::int[])
     """  # noqa: S608 - constants only
-)
 _UNSENT_BY_CAUSE = text(
     f"SELECT {_COLUMNS} FROM outbox WHERE sent_at IS NULL AND cause_id = ANY (CAST(:causes AS uuid[])) ORDER BY id"  # noqa: S608
 )
@@ -90,22 +87,20 @@ _BACKLOG = text(
 )
 
 
-async def append(db: AsyncConnection, messages: Sequence[Outgoing], grace: timedelta) -> None:
+async def append(driver: Driver, messages: Sequence[Outgoing], grace: timedelta) -> None:
     """Store the messages in one statement. The relay leaves them for `grace`: their own unit of work sends them."""
-    await db.execute(
+    await driver.execute(
         _APPEND,
-        {
-            "grace": grace,
-            "ids": [m.id for m in messages],
-            "event_ids": [m.event_id for m in messages],
-            "names": [m.name for m in messages],
-            "types": [m.type for m in messages],
-            "order_ids": [m.order_id for m in messages],
-            "bodies": [m.body for m in messages],
-            "headers": [orjson.dumps(m.headers).decode() for m in messages],
-            "cause_ids": [m.cause_id for m in messages],
-            "redrives": [m.redrive for m in messages],
-        },
+        grace,
+        [m.id for m in messages],
+        [m.event_id for m in messages],
+        [m.name for m in messages],
+        [m.type for m in messages],
+        [m.order_id for m in messages],
+        [m.body for m in messages],
+        [as_json(m.headers) for m in messages],
+        [m.cause_id for m in messages],
+        [m.redrive for m in messages],
     )
 
 

@@ -2,13 +2,13 @@
 
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts.replay import Effect, ReplayHandled
 from messaging.inbox import Key
+from messaging.rows import driver, store_all
 
-_ROWS_CHANGED = text("SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_xact_user_tables")
+_ROWS_CHANGED = "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::int8 FROM pg_stat_xact_user_tables"
 """PostgreSQL's count of the current transaction: whatever changes a row counts, by the session or beside it.
 
 https://www.postgresql.org/docs/current/monitoring-stats.html
@@ -17,8 +17,9 @@ https://www.postgresql.org/docs/current/monitoring-stats.html
 
 async def rows_changed(db: AsyncSession) -> int:
     """How many rows this transaction has changed so far."""
-    await db.flush()
-    return (await (await db.connection()).execute(_ROWS_CHANGED)).scalar_one()
+    await store_all(db)
+    changed: int = await (await driver(db)).fetchval(_ROWS_CHANGED)
+    return changed
 
 
 def receipt(replay_id: UUID, key: Key, *, changed: bool) -> ReplayHandled:

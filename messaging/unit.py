@@ -15,11 +15,8 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from sqlmodel.sql.expression import SelectOfScalar
 
 from contracts.event import Event
 from messaging import edge, inbox, outbox, receipts
@@ -30,6 +27,7 @@ from messaging.inbox import Key
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
 from messaging.outcome import Again
+from messaging.rows import driver, locked
 from messaging.tracing import Tracing
 
 log = structlog.get_logger(__name__)
@@ -38,7 +36,7 @@ Run = Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event | Again
 Batch = Sequence[tuple[Event, OrderRow | None]]
 Preload = Callable[[AsyncSession, Batch], Awaitable[None]]
 
-_NEW_ROWS = "INSERT INTO {} (order_id) SELECT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING"
+_NEW_ROWS = "INSERT INTO {} (order_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between attempts in place, doubling."""
@@ -93,7 +91,6 @@ class GroupExecutor:
         self._rules = rules
         self._tracing = tracing
         self._size = size
-        self._locked = None if rules.row is None else _locked(rules.row)
         self._waiting: deque[Work] = deque()
         self._ready = asyncio.Event()
 
@@ -196,12 +193,11 @@ class GroupExecutor:
                 said[key] = [_outgoing(work, event) for event in events]
                 if work.replay:
                     said[key].append(_receipt(work, changed=await receipts.rows_changed(db) > before))
-            await db.flush()
             repeated = [work for work in group if work.key not in fresh]
             receipted = {work.key: _receipt(work, changed=False) for work in repeated if work.replay}
             messages = [message for batch in said.values() for message in batch] + [*receipted.values()]
             if messages:
-                await outbox.append(core, messages, self._rules.grace)
+                await outbox.append(await driver(db), messages, self._rules.grace)
             said |= await _said_before(core, [work.key for work in repeated])
             await edge.commit(db, edge.Step.GROUP_COMMIT)
         for work in todo.values():
@@ -212,24 +208,12 @@ class GroupExecutor:
         """Create the rows that may be missing and lock all, in key order."""
         model = self._rules.row
         wanted = sorted({work.order_id for work in works if work.order_id is not None})
-        if model is None or self._locked is None or not wanted:
+        if model is None or not wanted:
             return {}
         missing = sorted({work.order_id for work in works if work.order_id is not None and work.creates_row})
         if missing:
-            core = await db.connection()
-            await core.execute(text(_NEW_ROWS.format(model.__table__.name)), {"ids": missing})  # type: ignore[attr-defined]
-        return {row.order_id: row for row in await db.exec(self._locked, params={"ids": wanted})}
-
-
-def _locked(model: type[OrderRow]) -> SelectOfScalar[OrderRow]:
-    """The statement that locks a group's rows, in key order; made once, as that takes as long as many a row."""
-    return (
-        select(model)
-        .where(model.order_id.in_(bindparam("ids", expanding=True)))  # type: ignore[attr-defined]
-        .order_by(model.order_id)  # type: ignore[arg-type]
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+            await (await driver(db)).execute(_NEW_ROWS.format(model.__table__.name), missing)  # type: ignore[attr-defined]
+        return await locked(db, model, wanted)
 
 
 def command_key(name: str) -> Key:

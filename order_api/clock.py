@@ -2,16 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from messaging.rows import driver
+
 _NOW = "order_api.now"
-_ASK = text("SELECT now()")
+_ASK = "SELECT now()"
 
 
 async def now(db: AsyncSession) -> datetime:
     """Return when the transaction began. Those who share the session, a transaction's, ask the database once."""
     if _NOW not in db.info:
-        db.info[_NOW] = (await (await db.connection()).execute(_ASK)).scalar_one()
+        db.info[_NOW] = await (await driver(db)).fetchval(_ASK)
     moment: datetime = db.info[_NOW]
     return moment

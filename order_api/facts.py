@@ -10,13 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import event as events
-from sqlalchemy import insert, text
-from sqlalchemy.orm import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import Event, OrderCreated, OrderEvent
 from messaging.order_row import OrderRow
+from messaging.rows import Driver, before_commit, driver, mapped
 from order_api.domain import Status
 from order_api.models import Order
 from rest.callers import Caller
@@ -25,21 +23,18 @@ TOLD = {"amount", "carrier", "payment_id", "reason", "shortages", "tracking_numb
 """What a timeline tells of an event: no personal data, and nothing that the order itself shows."""
 
 _FACTS = "order_api.facts"
-_READ = text(
-    "SELECT order_id, array_agg(name) FROM facts WHERE order_id = ANY (CAST(:ids AS uuid[])) GROUP BY order_id"
-)
-_WRITE = text("""
+_READ = "SELECT order_id, array_agg(name) FROM facts WHERE order_id = ANY ($1::uuid[]) GROUP BY order_id"
+_WRITE = """
     INSERT INTO facts (order_id, name, event_id, occurred_at, recorded_at, detail, actor, status_before, status_after)
     SELECT order_id, name, event_id, occurred_at, recorded_at, detail, actor, status_before, status_after
     FROM unnest(
-        CAST(:order_id AS uuid[]), CAST(:name AS text[]), CAST(:event_id AS uuid[]),
-        CAST(:occurred_at AS timestamptz[]), CAST(:recorded_at AS timestamptz[]), CAST(:detail AS jsonb[]),
-        CAST(:actor AS text[]), CAST(:status_before AS text[]), CAST(:status_after AS text[])
+        $1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::jsonb[],
+        $7::text[], $8::text[], $9::text[]
     ) WITH ORDINALITY AS new (
         order_id, name, event_id, occurred_at, recorded_at, detail, actor, status_before, status_after, turn
     )
     ORDER BY turn
-""")
+"""
 """In the order in which they were recorded: so rise their positions."""
 
 
@@ -76,13 +71,13 @@ class Facts:
         facts: Facts | None = db.info.get(_FACTS)
         if facts is None:
             facts = db.info[_FACTS] = cls()
-            events.listen(db.sync_session, "before_commit", facts.write)
+            before_commit(db, facts.write)
         return facts
 
     async def read(self, db: AsyncSession, order_ids: Collection[UUID]) -> None:
         """Get to know what happened to these orders, whose rows are locked."""
         self._known.update((order_id, set()) for order_id in order_ids)
-        for order_id, names in await (await db.connection()).execute(_READ, {"ids": list(order_ids)}):
+        for order_id, names in await (await driver(db)).fetch(_READ, list(order_ids)):
             self._known[order_id].update(names)
 
     def known(self, order_id: UUID) -> AbstractSet[str]:
@@ -107,14 +102,13 @@ class Facts:
             self._known[event.order_id].add(event.name)
         return now
 
-    def write(self, session: Session) -> None:
+    async def write(self, connection: Driver) -> None:
         """Write the orders that are new, then the facts."""
         if self.orders:
-            session.connection().execute(insert(Order), self.orders)
+            await mapped(Order).insert(connection, self.orders)
             self.orders.clear()
         if self.new:
-            columns = map(list, zip(*self.new, strict=True))
-            session.connection().execute(_WRITE, dict(zip(NewFact._fields, columns, strict=True)))
+            await connection.execute(_WRITE, *map(list, zip(*self.new, strict=True)))
             self.new.clear()
 
 

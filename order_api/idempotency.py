@@ -18,12 +18,12 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import Event
 from messaging.commands import Execute
-from messaging.database import Database
+from messaging.database import Database, is_duplicate
+from messaging.rows import driver
 from order_api.models import Kept
 from rest.reading import reading
 
@@ -86,11 +86,11 @@ class Answer(Generic[A]):
     repeated: bool = False
 
 
-_LOOK = text("""
-    SELECT pg_try_advisory_xact_lock(:lock) AS free, fingerprint, answer,
-           EXISTS (SELECT FROM orders WHERE order_id = :made) AS made
-    FROM (SELECT) AS one LEFT JOIN idempotency_keys ON client_id = :client_id AND key = :key
-""")
+_LOOK = """
+    SELECT pg_try_advisory_xact_lock($1::bigint) AS free, fingerprint, answer,
+           EXISTS (SELECT FROM orders WHERE order_id = $2::uuid) AS made
+    FROM (SELECT) AS one LEFT JOIN idempotency_keys ON client_id = $3::text AND key = $4::text
+"""
 """One round trip. The lock ends with the transaction; a request that another process works on is not waited for."""
 
 
@@ -116,7 +116,9 @@ class Repetitions:
         with self._alone(key):
             try:
                 return await self._once(key, shape, work)
-            except IntegrityError:  # another process stored the answer between our look and our lock
+            except Exception as error:
+                if not is_duplicate(error):  # another process stored the answer between our look and our lock
+                    raise
                 return await self._once(key, shape, work)
 
     async def answer(self, database: Database, key: Key | None, shape: type[A]) -> Answer[A] | None:
@@ -168,16 +170,15 @@ class Repetitions:
 
 async def earlier(db: AsyncSession, key: Key, shape: type[A]) -> Answer[A] | Exception | None:
     """What became of an earlier request under this key."""
-    values = {"lock": key.lock, "made": key.made, "client_id": key.client_id, "key": key.value}
-    found = (await (await db.connection()).execute(_LOOK, values)).one()
-    if not found.free:
+    found = await (await driver(db)).fetchrow(_LOOK, key.lock, key.made, key.client_id, key.value)
+    if not found["free"]:
         return InFlight()
-    if found.fingerprint is not None:
+    if found["fingerprint"] is not None:
         try:
-            return _replay(key, shape, found.fingerprint, found.answer)
+            return _replay(key, shape, found["fingerprint"], found["answer"])
         except OtherRequest as other:
             return other
-    return Forgotten(key.made) if found.made else None
+    return Forgotten(key.made) if found["made"] else None
 
 
 def _replay(key: Key, shape: type[A], fingerprint: bytes, answer: dict[str, Any]) -> Answer[A]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from sqlalchemy.orm import make_transient_to_detached
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import (
@@ -24,6 +23,7 @@ from contracts import (
 from inventory import handlers
 from inventory.domain import LIFECYCLE, Cover, State
 from inventory.models import Reservation, Stock
+from inventory.stock import hold
 
 TABLE = """
     new       payment.authorized  in_stock      reserved  inventory.reserved
@@ -84,8 +84,7 @@ class Shelf:
     session: AsyncSession = field(default_factory=AsyncSession)
 
     def __post_init__(self) -> None:
-        make_transient_to_detached(self.mugs)
-        self.session.add(self.mugs)
+        hold(self.session, {}, {self.mugs.sku: self.mugs})
 
     async def deliver(self, event: Event, cover: Cover = Cover.IN_STOCK) -> Sequence[Event]:
         """Let the handler of that event meet the rows; others hold all mugs while the shelf is to be empty."""

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import pytest_asyncio
-from sqlalchemy.event import listen
 
 from messaging.database import Database, is_unavailable
 from messaging.ledger import Ledger
 from payment.models import GatewayAccount
+from tests.statements import statements_of
 
 pytestmark = pytest.mark.database
 
@@ -58,14 +58,9 @@ async def test_calls_that_come_together_share_a_transaction(
     database: Database, ledger: Ledger[GatewayAccount, int]
 ) -> None:
     """A hundred calls at once cost one statement that locks, not a hundred."""
-    statements: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        statements.append(statement.split(maxsplit=1)[0])
-
-    listen(database.engine.sync_engine, "before_cursor_execute", note)
+    statements = statements_of(database)
     await asyncio.gather(*(ledger.settle(f"key-{number}", count_up) for number in range(100)))
-    assert statements.count("INSERT") == 1
+    assert [statement.split(maxsplit=1)[0] for statement in statements].count("INSERT") == 1
 
 
 async def test_a_failing_call_fails_alone(ledger: Ledger[GatewayAccount, int]) -> None:

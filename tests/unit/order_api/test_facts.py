@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 from itertools import product
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import event as events
 from sqlalchemy.exc import InvalidRequestError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -25,6 +23,7 @@ from messaging.unit import GroupExecutor, Rules, Work
 from order_api.facts import Facts, preload
 from order_api.handlers import record_fact
 from order_api.models import Fact, Order
+from tests.statements import statements_of
 from tests.unit.order_api.orders import fact, load, store
 
 WAY = ("payment.authorized", "inventory.reserved", "shipping.ready", "payment.captured", "inventory.shipped")
@@ -63,12 +62,7 @@ async def timeline(service: Service, order_id: UUID) -> list[tuple[str, str | No
 async def test_a_group_shares_its_statements(service: Service, executor: GroupExecutor) -> None:
     """One reads facts, one writes them, for many messages; an order's come in their turn, each on top of the last."""
     ids = await store(service, 4)
-    statements: list[str] = []
-
-    def count(_: Any, __: Any, statement: str, *___: Any) -> None:
-        statements.append(statement)
-
-    events.listen(service.database.engine.sync_engine, "before_cursor_execute", count)
+    statements = statements_of(service.database)
     await asyncio.gather(*(executor.submit(hearing(name, order_id)) for order_id, name in product(ids, WAY)))
     assert len([statement for statement in statements if "facts" in statement]) == 2
     for order_id in ids:
