@@ -171,14 +171,6 @@ class Database:
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
             yield session
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Any]:
-        """A connection as asyncpg has it, in a transaction that is committed at the end, or rolled back."""
-        async with self.engine.connect() as connection:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            async with driver.transaction():
-                yield driver
-
     async def check(self) -> None:
         """Ask the database for a sign of life, for at most CONNECT_TIMEOUT seconds.
 

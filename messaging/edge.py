@@ -14,7 +14,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aio_pika.exceptions import ChannelInvalidStateError
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 if TYPE_CHECKING:
     from messaging.acks import Acks
@@ -39,6 +38,14 @@ class Step(StrEnum):
     MESSAGE_REQUEUE = "message.requeue"
     PREPARE = "prepare"
     REMOTE_CALL = "remote.call"
+
+
+class Committable(Protocol):
+    """A transaction, or a session."""
+
+    async def commit(self) -> None:
+        """Commit."""
+        ...
 
 
 class Publisher(Protocol):
@@ -90,10 +97,10 @@ def crash_point(name: str, passes: int = 1) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def commit(session: AsyncSession, step: Step) -> None:
-    """Commit the session's transaction."""
+async def commit(transaction: Committable, step: Step) -> None:
+    """Commit a transaction, or a session's."""
     crash_point(f"{step}.before")
-    await session.commit()
+    await transaction.commit()
     crash_point(f"{step}.after")
 
 

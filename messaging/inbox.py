@@ -10,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from messaging.transaction import Driver
+
 
 class Key(NamedTuple):
     """The identity of one application of an event in one queue."""
@@ -19,14 +21,12 @@ class Key(NamedTuple):
     redrive: int
 
 
-_CLAIM = text(
-    """
+_CLAIM = """
     INSERT INTO inbox (event_id, queue, redrive)
-    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:queues AS text[]), CAST(:redrives AS int[]))
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[])
     ON CONFLICT DO NOTHING
     RETURNING event_id, queue, redrive
-    """
-)
+"""
 PRUNE = text(
     """
     DELETE FROM inbox WHERE ctid = ANY (ARRAY(
@@ -35,14 +35,13 @@ PRUNE = text(
 )
 
 
-async def claim(db: AsyncConnection, keys: Collection[Key]) -> set[Key]:
+async def claim(driver: Driver, keys: Collection[Key]) -> set[Key]:
     """Enter the keys, in one statement and in key order; returns those that were not there yet.
 
     Waits for a transaction of another worker that is entering the same key, and sees its outcome.
     """
     ids, queues, redrives = zip(*sorted(keys), strict=True)
-    rows = await db.execute(_CLAIM, {"ids": list(ids), "queues": list(queues), "redrives": list(redrives)})
-    return {Key(*row) for row in rows}
+    return {Key(*row) for row in await driver.fetch(_CLAIM, ids, queues, redrives)}
 
 
 async def prune(db: AsyncConnection, age: timedelta, most: int) -> int:

@@ -13,6 +13,7 @@ from sqlmodel import Field, SQLModel
 
 from messaging.database import Database, is_unavailable
 from messaging.rows import mapped
+from messaging.transaction import driver_under
 
 LONGEST_GATHERING = 0.02
 """Seconds that the next transaction gathers calls at most; it does so as long as the last one took."""
@@ -93,8 +94,10 @@ class Ledger(Generic[Row, Answer]):
 
     async def _store(self, calls: Sequence[_Call[Row, Answer]]) -> list[Answer]:
         keys = sorted({call.key for call in calls})  # in one order everywhere: two processes may lock the same ones
-        async with self._database.transaction() as connection:
-            found = await self._rows.enter(connection, self._blank, keys)
-            answers = [call.decide(found[call.key]) for call in calls]
-            await self._rows.store(connection, found.values())
+        async with self._database.engine.connect() as connection:
+            driver = driver_under(connection)
+            async with driver.transaction():
+                found = await self._rows.enter(driver, self._blank, keys)
+                answers = [call.decide(found[call.key]) for call in calls]
+                await self._rows.store(driver, found.values())
         return answers

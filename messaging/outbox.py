@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from contracts.event import Event, OrderEvent
 from messaging.database import as_json
 from messaging.envelope import CAUSATION, REDRIVE
-from messaging.rows import Driver
+from messaging.transaction import Driver
 
 CHANNEL = "outbox"
 """The PostgreSQL notification channel that wakes a relay."""
@@ -62,9 +62,7 @@ _APPEND = f"""
     SELECT *, now() + $1::interval FROM unnest(
         $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::jsonb[], $9::uuid[], $10::int[])
     """  # noqa: S608 - constants only
-_UNSENT_BY_CAUSE = text(
-    f"SELECT {_COLUMNS} FROM outbox WHERE sent_at IS NULL AND cause_id = ANY (CAST(:causes AS uuid[])) ORDER BY id"  # noqa: S608
-)
+_UNSENT_BY_CAUSE = f"SELECT {_COLUMNS} FROM outbox WHERE sent_at IS NULL AND cause_id = ANY ($1::uuid[]) ORDER BY id"  # noqa: S608
 _TAKE_DUE = text(
     f"""
     UPDATE outbox SET due_at = now() + CAST(:lease AS interval)
@@ -104,9 +102,9 @@ async def append(driver: Driver, messages: Sequence[Outgoing], grace: timedelta)
     )
 
 
-async def unsent_by_cause(db: AsyncConnection, causes: Collection[UUID]) -> list[Outgoing]:
+async def unsent_by_cause(driver: Driver, causes: Collection[UUID]) -> list[Outgoing]:
     """What these events caused and nobody has confirmed yet."""
-    return [Outgoing(*row) for row in await db.execute(_UNSENT_BY_CAUSE, {"causes": list(causes)})]
+    return [Outgoing(*row) for row in await driver.fetch(_UNSENT_BY_CAUSE, list(causes))]
 
 
 async def take_due(db: AsyncConnection, *, skip: Collection[UUID], lease: timedelta, most: int) -> list[Outgoing]:

@@ -6,7 +6,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts.replay import Effect, ReplayHandled
 from messaging.inbox import Key
-from messaging.rows import driver, store_all
+from messaging.rows import driver_of, store_all
 
 _ROWS_CHANGED = "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::int8 FROM pg_stat_xact_user_tables"
 """PostgreSQL's count of the current transaction: whatever changes a row counts, by the session or beside it.
@@ -18,7 +18,7 @@ https://www.postgresql.org/docs/current/monitoring-stats.html
 async def rows_changed(db: AsyncSession) -> int:
     """How many rows this transaction has changed so far."""
     await store_all(db)
-    changed: int = await (await driver(db)).fetchval(_ROWS_CHANGED)
+    changed: int = await (await driver_of(db)).fetchval(_ROWS_CHANGED)
     return changed
 
 

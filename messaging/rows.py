@@ -20,19 +20,21 @@ from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from messaging.database import as_json
+from messaging.transaction import DRIVER, Driver
 
 Row = TypeVar("Row", bound=SQLModel)
-Driver = Any
-"""asyncpg's connection: asyncpg has no types."""
 Store = Callable[[Driver], Awaitable[None]]
 
 _DIALECT = dialect(json_serializer=as_json)
 _BEGIN = text("SELECT 1")
-_STORES = "messaging.stores"
+_STORES, _NEW = "messaging.stores", "messaging.new"
 
 
-async def driver(db: AsyncSession) -> Driver:
+async def driver_of(db: AsyncSession) -> Driver:
     """The session's connection as asyncpg has it, for statements of the session's transaction."""
+    known: Driver = db.info.get(DRIVER)
+    if known is not None:
+        return known
     core = await db.connection()
     found: Driver = (await core.get_raw_connection()).driver_connection
     if not found.is_in_transaction():  # SQLAlchemy begins it with its first statement, and asks for none itself
@@ -43,7 +45,7 @@ async def driver(db: AsyncSession) -> Driver:
 async def locked(db: AsyncSession, model: type[Row], keys: Collection[Any]) -> dict[Any, Row]:
     """Lock the rows with these keys that are there, in key order; what is assigned to them is stored at the commit."""
     table = mapped(model)
-    rows = await table.lock(await driver(db), keys)
+    rows = await table.lock(await driver_of(db), keys)
     if rows:
         before_commit(db, lambda connection: table.store(connection, rows.values()))
     return rows
@@ -58,11 +60,27 @@ def before_commit(db: AsyncSession, store: Store) -> None:
     stores.append(store)
 
 
+def add(db: AsyncSession, model: type[SQLModel], columns: Mapping[str, Any]) -> None:
+    """Have a new row written before the commit: those of a model, which give the same columns, by one statement."""
+    new: dict[type[SQLModel], list[Mapping[str, Any]]] = db.info.setdefault(_NEW, {})
+    if model not in new:
+        new[model] = []
+        before_commit(db, lambda connection: _write(connection, model, new[model]))
+    new[model].append(columns)
+
+
+async def _write(connection: Driver, model: type[SQLModel], rows: list[Mapping[str, Any]]) -> None:
+    if rows:
+        await mapped(model).insert(connection, rows)
+        rows.clear()
+
+
 async def store_all(db: AsyncSession) -> None:
     """Write what was assigned to locked rows, and whatever else waits for the commit."""
-    await db.flush()
+    if db.in_transaction():
+        await db.flush()
     for store in db.info.get(_STORES, ()):
-        await store(await driver(db))
+        await store(await driver_of(db))
 
 
 def _store_at_commit(session: Session) -> None:
@@ -82,7 +100,7 @@ def mapped(model: type[Row]) -> Mapped[Row]:
 
 
 class Mapped(Generic[Row]):
-    """One model's rows, through asyncpg. Its primary key has one column."""
+    """One model's rows, through asyncpg. Those that are to be locked have a primary key of one column."""
 
     def __init__(self, model: type[Row]) -> None:
         """Raises TypeError for a model whose rows cannot be passed as one array a column."""
@@ -93,10 +111,9 @@ class Mapped(Generic[Row]):
         self._name = table.name
         self._columns = {column.name: column for column in table.columns}
         self._types = {name: column.type.compile(_DIALECT) for name, column in self._columns.items()}
-        keys = [column.name for column in table.primary_key]
-        if len(keys) != 1 or any("[]" in kind for kind in self._types.values()):
-            raise TypeError(f"{model.__name__}: one key column, and no arrays")
-        self._key = keys[0]
+        if any("[]" in kind for kind in self._types.values()):
+            raise TypeError(f"{model.__name__}: no arrays")
+        self._key, *self._more_keys = [column.name for column in table.primary_key]
         self._listed = ", ".join(self._columns)
         self._from_database = _processors(self._columns.values(), "result_processor", None)
         self._to_database = _processors(self._columns.values(), "bind_processor")
@@ -108,6 +125,7 @@ class Mapped(Generic[Row]):
 
     async def lock(self, connection: Driver, keys: Collection[Any]) -> dict[Any, Row]:
         """Lock the rows with these keys that are there, in key order."""
+        assert not self._more_keys  # noqa: S101 - the models that are locked are ours
         return self._by_key(await connection.fetch(self._lock, list(keys)))
 
     async def enter(self, connection: Driver, blank: Row, keys: Iterable[Any]) -> dict[Any, Row]:

@@ -15,7 +15,6 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts.event import Event
@@ -27,8 +26,9 @@ from messaging.inbox import Key
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
 from messaging.outcome import Again
-from messaging.rows import driver, locked
+from messaging.rows import driver_of, locked, store_all
 from messaging.tracing import Tracing
+from messaging.transaction import Driver, opened
 
 log = structlog.get_logger(__name__)
 
@@ -174,9 +174,9 @@ class GroupExecutor:
 
     async def _attempt(self, group: Sequence[Work]) -> dict[Key, list[Outgoing]]:
         """One transaction. Only frozen events and prepared values come in from an earlier attempt."""
-        async with self._database.session() as db:
-            core = await db.connection()
-            fresh = await inbox.claim(core, {work.key for work in group})
+        async with opened(self._database) as transaction:
+            db, driver = transaction.session, transaction.driver
+            fresh = await inbox.claim(driver, {work.key for work in group})
             todo: dict[Key, Work] = {}
             for work in group:
                 if work.key in fresh:
@@ -197,9 +197,10 @@ class GroupExecutor:
             receipted = {work.key: _receipt(work, changed=False) for work in repeated if work.replay}
             messages = [message for batch in said.values() for message in batch] + [*receipted.values()]
             if messages:
-                await outbox.append(await driver(db), messages, self._rules.grace)
-            said |= await _said_before(core, [work.key for work in repeated])
-            await edge.commit(db, edge.Step.GROUP_COMMIT)
+                await outbox.append(driver, messages, self._rules.grace)
+            said |= await _said_before(driver, [work.key for work in repeated])
+            await store_all(db)
+            await edge.commit(transaction, edge.Step.GROUP_COMMIT)
         for work in todo.values():
             work.applied = True
         return said
@@ -212,7 +213,8 @@ class GroupExecutor:
             return {}
         missing = sorted({work.order_id for work in works if work.order_id is not None and work.creates_row})
         if missing:
-            await (await driver(db)).execute(_NEW_ROWS.format(model.__table__.name), missing)  # type: ignore[attr-defined]
+            driver = await driver_of(db)
+            await driver.execute(_NEW_ROWS.format(model.__table__.name), missing)  # type: ignore[attr-defined]
         return await locked(db, model, wanted)
 
 
@@ -233,11 +235,11 @@ def _outgoing(work: Work, said: Event | Again) -> Outgoing:
     return outbox.outgoing(event, cause=work.event, redrive=redrive, context=context)
 
 
-async def _said_before(db: AsyncConnection, keys: Sequence[Key]) -> dict[Key, list[Outgoing]]:
+async def _said_before(driver: Driver, keys: Sequence[Key]) -> dict[Key, list[Outgoing]]:
     """For messages applied earlier: what they caused that no broker has confirmed, to be sent before the ack."""
     if not keys:
         return {}
-    unsent = await outbox.unsent_by_cause(db, {key.event_id for key in keys})
+    unsent = await outbox.unsent_by_cause(driver, {key.event_id for key in keys})
     return {key: [message for message in unsent if message.cause_id == key.event_id] for key in keys}
 
 

@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import Event, OrderCreated, OrderEvent
 from messaging.order_row import OrderRow
-from messaging.rows import Driver, before_commit, driver, mapped
+from messaging.rows import Driver, before_commit, driver_of, mapped
 from order_api.domain import Status
 from order_api.models import Order
 from rest.callers import Caller
@@ -77,7 +77,7 @@ class Facts:
     async def read(self, db: AsyncSession, order_ids: Collection[UUID]) -> None:
         """Get to know what happened to these orders, whose rows are locked."""
         self._known.update((order_id, set()) for order_id in order_ids)
-        for order_id, names in await (await driver(db)).fetch(_READ, list(order_ids)):
+        for order_id, names in await (await driver_of(db)).fetch(_READ, list(order_ids)):
             self._known[order_id].update(names)
 
     def known(self, order_id: UUID) -> AbstractSet[str]:

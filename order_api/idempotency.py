@@ -23,7 +23,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from contracts import Event
 from messaging.commands import Execute
 from messaging.database import Database, is_duplicate
-from messaging.rows import driver
+from messaging.rows import add, driver_of
 from order_api.models import Kept
 from rest.reading import reading
 
@@ -147,7 +147,7 @@ class Repetitions:
             body, events = await work(db)
             outcome = None if body is None else Answer(body)
             if key is not None and body is not None:
-                db.add(_kept(key, body))
+                add(db, Kept, _kept(key, body))
             return events
 
         await self._execute(run)
@@ -170,7 +170,7 @@ class Repetitions:
 
 async def earlier(db: AsyncSession, key: Key, shape: type[A]) -> Answer[A] | Exception | None:
     """What became of an earlier request under this key."""
-    found = await (await driver(db)).fetchrow(_LOOK, key.lock, key.made, key.client_id, key.value)
+    found = await (await driver_of(db)).fetchrow(_LOOK, key.lock, key.made, key.client_id, key.value)
     if not found["free"]:
         return InFlight()
     if found["fingerprint"] is not None:
@@ -187,14 +187,14 @@ def _replay(key: Key, shape: type[A], fingerprint: bytes, answer: dict[str, Any]
     return Answer(shape.model_validate(answer), repeated=True)
 
 
-def _kept(key: Key, body: BaseModel) -> Kept:
-    return Kept(
-        client_id=key.client_id,
-        key=key.value,
-        fingerprint=key.fingerprint,
-        answer=body.model_dump(mode="json"),
-        created_at=datetime.now(UTC),
-    )
+def _kept(key: Key, body: BaseModel) -> dict[str, object]:
+    return {
+        "client_id": key.client_id,
+        "key": key.value,
+        "fingerprint": key.fingerprint,
+        "answer": body.model_dump(mode="json"),
+        "created_at": datetime.now(UTC),
+    }
 
 
 _PRUNE = text("""

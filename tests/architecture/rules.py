@@ -26,8 +26,11 @@ ROOT = Path(__file__).parents[2]
 """This checkout."""
 
 EDGE = PurePosixPath("messaging/edge.py")
+TRANSACTION = PurePosixPath("messaging/transaction.py")
+"""What the edge commits: the driver's transaction with a session in it."""
 TOPOLOGY = PurePosixPath("messaging/topology.py")
 TRANSACTIONS_OF_THEIR_OWN = (
+    str(TRANSACTION),  # rolls back at its end what the edge has not committed
     "messaging/ledger.py",  # the records of simulated remote ends: the far side of a remote call, no part of our units
     "rest/keys.py",  # `./run keys`: an operator at a terminal, who sees whether it worked
     "order_api/seed.py",  # a job ahead of traffic, one idempotent statement
@@ -93,7 +96,7 @@ Rule = Callable[[Module], Iterator[Finding]]
 
 def edge_calls(module: Module) -> Iterator[Finding]:
     """`commit`, `publish` and `ack` belong to messaging/edge.py; everyone else says `edge.commit(...)`."""
-    if not module.is_shipped or module.path == EDGE:
+    if not module.is_shipped or module.path in {EDGE, TRANSACTION}:
         return
     for node in ast.walk(module.tree):
         match node:

@@ -53,7 +53,7 @@ def trusts_the_inbox(patch: pytest.MonkeyPatch) -> None:
         event: PaymentAuthorized, reservation: Reservation, db: AsyncSession
     ) -> list[InventoryReserved | InventoryRejected]:
         wanted = pieces(event.items)
-        stock = await stock_of(db, wanted)
+        stock = stock_of(db, wanted)
         missing = shortages(wanted, {sku: row.available for sku, row in stock.items()})
         step = reservation.take(LIFECYCLE, event, Cover.OUT_OF_STOCK if missing else Cover.IN_STOCK)
         if not missing:
@@ -79,7 +79,7 @@ def ships_twice(patch: pytest.MonkeyPatch) -> None:
     async def ship_stock(event: ShippingReady, reservation: Reservation, db: AsyncSession) -> list[InventoryShipped]:
         held = pieces(reservation.lines)
         step = reservation.take(LIFECYCLE, event)
-        stock = await stock_of(db, held)
+        stock = stock_of(db, held)
         for sku, quantity in held.items():
             stock[sku].on_hand -= quantity
             stock[sku].shipped += quantity

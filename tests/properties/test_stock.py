@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlmodel import col, select, update
+from sqlmodel import col, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import Event, PaymentAuthorized, ShippingCancelled, ShippingReady
@@ -15,7 +15,9 @@ from devstack.servers import PostgresServer
 from inventory.app import build
 from inventory.models import Stock
 from inventory.settings import Settings
+from inventory.stock import hold
 from messaging.order_row import OrderRow
+from messaging.rows import locked
 from messaging.service import Service
 from tests.properties.warehouse import Warehouse, about, deadlocks, paid, received, warehouse
 
@@ -72,9 +74,11 @@ def careless(settings: Settings) -> Service:
     service = build(settings)
 
     async def preload(db: AsyncSession, batch: Sequence[tuple[Event, OrderRow | None]]) -> None:
-        locked = db.info.setdefault("locked", [])
+        stock: dict[str, Stock] = {}
         for sku in [line.sku for event, _ in batch if isinstance(event, PaymentAuthorized) for line in event.items]:
-            locked.append((await db.exec(select(Stock).where(col(Stock.sku) == sku).with_for_update())).all())
+            if sku not in stock:
+                stock |= await locked(db, Stock, [sku])
+        hold(db, {}, stock)
 
     service.preload = preload
     return service

@@ -1,0 +1,67 @@
+"""Transactions as the driver has them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from messaging.database import Database
+
+Driver = Any
+"""asyncpg's connection: asyncpg has no types."""
+DRIVER = "driver"
+"""Under this name a transaction's session knows asyncpg's connection."""
+
+
+def driver_under(connection: AsyncConnection) -> Driver:
+    """The connection as asyncpg has it."""
+    return cast("Any", connection.sync_connection).connection.driver_connection
+
+
+class Transaction:
+    """A transaction as asyncpg has it, and a session for whoever prefers SQLAlchemy, which takes several times as long.
+
+    What the session does is a savepoint of the transaction, and part of it once the transaction is committed.
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.driver = driver_under(connection)
+        self.session = AsyncSession(connection, expire_on_commit=False)
+        self.session.info[DRIVER] = self.driver
+        self._outer = self.driver.transaction()
+        self._open = False
+
+    async def begin(self) -> None:
+        """Begin."""
+        await self._outer.start()
+        self._open = True
+
+    async def commit(self) -> None:
+        """Commit what the driver and the session did. Raises what the database raises: it may be committed then."""
+        if self.session.in_transaction():
+            await self.session.commit()
+        self._open = False
+        await self._outer.commit()
+
+    async def end(self) -> None:
+        """Roll back what was not committed."""
+        if self.session.in_transaction():
+            await self.session.close()
+        if self._open and not self.driver.is_closed():
+            await self._outer.rollback()
+
+
+@asynccontextmanager
+async def opened(database: Database) -> AsyncGenerator[Transaction]:
+    """A transaction of its own; what was not committed is rolled back at the end."""
+    async with database.engine.connect() as connection:
+        transaction = Transaction(connection)
+        await transaction.begin()
+        try:
+            yield transaction
+        finally:
+            await transaction.end()
