@@ -72,7 +72,7 @@ _TAKE_DUE = text(
     RETURNING {_COLUMNS}
     """  # noqa: S608
 )
-_MARK_SENT = text("UPDATE outbox SET sent_at = now() WHERE id = ANY (CAST(:ids AS uuid[])) AND sent_at IS NULL")
+_MARK_SENT = "UPDATE outbox SET sent_at = now() WHERE id = ANY ($1::uuid[]) AND sent_at IS NULL"
 _HAND_OVER = text("UPDATE outbox SET due_at = now() WHERE id = ANY (CAST(:ids AS uuid[])) AND sent_at IS NULL")
 PRUNE = text(
     """
@@ -113,10 +113,10 @@ async def take_due(db: AsyncConnection, *, skip: Collection[UUID], lease: timede
     return sorted((Outgoing(*row) for row in rows), key=lambda message: message.id)
 
 
-async def mark_sent(db: AsyncConnection, ids: Collection[UUID]) -> None:
+async def mark_sent(driver: Driver, ids: Collection[UUID]) -> None:
     """Note that the broker confirmed these. Losing the note is harmless: they are sent again and skipped."""
-    await db.execute(text("SET LOCAL synchronous_commit TO off"))
-    await db.execute(_MARK_SENT, {"ids": list(ids)})
+    await driver.execute("SET LOCAL synchronous_commit TO off")
+    await driver.execute(_MARK_SENT, list(ids))
 
 
 async def hand_over(db: AsyncConnection, ids: Collection[UUID]) -> None:

@@ -14,6 +14,7 @@ from messaging import edge, inbox, outbox, suspects
 from messaging.courier import Courier
 from messaging.database import Database
 from messaging.outbox import Outgoing
+from messaging.transaction import opened
 
 log = structlog.get_logger(__name__)
 
@@ -59,9 +60,9 @@ class Marker:
         if not ids:
             return
         try:
-            async with self._database.session() as db:
-                await outbox.mark_sent(await db.connection(), ids)
-                await edge.commit(db, edge.Step.SENT_COMMIT)
+            async with opened(self._database) as transaction:
+                await outbox.mark_sent(transaction.driver, ids)
+                await edge.commit(transaction, edge.Step.SENT_COMMIT)
         except BaseException:
             self._confirmed = ids + self._confirmed
             self._any.set()
