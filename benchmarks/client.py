@@ -92,6 +92,9 @@ class Api:
                 connections.append(connection)
             else:
                 connection = await free.get()
+                if not connection.is_open:  # it was idle for longer than the server keeps one
+                    connection = await self._connect()
+                    connections.append(connection)
             try:
                 tally.add(*await connection.ask(request), due)
             finally:
@@ -173,6 +176,11 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[bytes, bytes]] | None = None
         self._read = b""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has not hung up yet."""
+        return self._transport is not None and not self._transport.is_closing()
 
     async def ask(self, request: bytes) -> tuple[bytes, bytes]:
         """Send a request; returns the answer's status and body. Raises StackError when the server hangs up."""

@@ -42,6 +42,14 @@ _INNOCENT = (_BUG, "KillsItsProcess")
 """Error classes of messages that were parked although nothing is wrong with them: by us, and because their process was
 killed three times while it handled them, as happens to a bystander of so many kills. An operator sends them again."""
 _LEFT = f"SELECT count(*) AS left FROM dead_letters WHERE error_class IN {_INNOCENT} AND state <> 'done'"  # noqa: S608
+_HEARD: Mapping[str, tuple[str, str]] = {
+    API: ("payment.authorized", "payment"),
+    "payment": ("order.created", API),
+    "inventory": ("payment.authorized", "payment"),
+    "shipping": ("inventory.reserved", "inventory"),
+    CONTROL_ROOM: ("replay.handled", "payment"),
+}
+"""An event that a service hears, and who says it."""
 _KNOWN = """
     SELECT event_id, name, type, order_id, body FROM outbox
     WHERE name = '{}' AND sent_at IS NOT NULL ORDER BY id DESC LIMIT 1
@@ -96,13 +104,25 @@ async def _poison(trial: Trial, kill: Kill) -> None:
     trial.lab.expected.parked.append(Parked(queue, order_id, "Poison"))
 
 
-async def _redeliver(trial: Trial, kill: Kill) -> None:
-    """Take messages out of its queues and give them back: they are marked as redelivered from then on."""
-    async with _channel(trial.lab) as channel:
-        for name in _queues(kill.process):
-            message = await (await channel.get_queue(name, ensure=False)).get(fail=False)
-            if message is not None:
-                await message.nack(requeue=True)
+async def prepared(trial: Trial, kill: Kill) -> None:
+    """What must be done before the process starts: a suspect waits in its queue."""
+    if kill.step is Step.SUSPECT_COMMIT:
+        await until(lambda: _left_a_suspect(trial.lab, kill.process), 60)
+
+
+async def _left_a_suspect(lab: Lab, service: str) -> bool:
+    """Take a message out of a queue that nobody consumes and give it back: from then on it is marked as redelivered."""
+    name, producer = _HEARD[service]
+    message = await _copy(lab, name, producer, {})
+    if message is None:
+        return False
+    queue = f"{service}.{name}"
+    async with _channel(lab) as channel:
+        await (await channel.get_exchange(REQUEUE, ensure=False)).publish(message, queue)
+        waiting = await (await channel.get_queue(queue, ensure=False)).get(fail=False)
+        if waiting is not None:
+            await waiting.nack(requeue=True)
+        return waiting is not None
 
 
 async def _stumble(trial: Trial, kill: Kill) -> None:
@@ -126,23 +146,30 @@ async def _stop_its_database(trial: Trial, kill: Kill) -> None:
 async def _replay(trial: Trial, _: Kill) -> None:
     """Park a message that was handled long ago, of payment or of the control room itself, and have it replayed."""
     name, producer = trial.dice.choice((("order.created", API), ("replay.handled", "payment")))
-    found = (await ask(trial.lab.system.wiring.databases[producer], _KNOWN.format(name)))[0]
-    if found:
+    headers = {"x-error-class": _BUG, "x-error-reason": "a deploy helps", "x-last-failure": _now()}
+    message = await _copy(trial.lab, name, producer, headers)
+    if message is not None:
         consumer = "payment" if producer == API else CONTROL_ROOM
-        headers: dict[str, Any] = {"x-error-class": _BUG, "x-error-reason": "a deploy helps", "x-last-failure": _now()}
-        message = aio_pika.Message(
-            found[0]["body"].encode(),
-            message_id=str(found[0]["event_id"]),
-            type=found[0]["type"],
-            correlation_id=str(found[0]["order_id"] or found[0]["event_id"]),
-            content_type="application/json",
-            delivery_mode=2,
-            headers=headers,
-        )
         async with _channel(trial.lab) as channel:
             await (await channel.get_exchange(DEAD, ensure=False)).publish(message, f"{consumer}.{name}")
         await asyncio.sleep(BEAT)
     await _start_a_replay(trial.lab, _BUG)
+
+
+async def _copy(lab: Lab, name: str, producer: str, headers: Mapping[str, Any]) -> aio_pika.Message | None:
+    """The last event of that name, as it was published; None if none was."""
+    found = (await ask(lab.system.wiring.databases[producer], _KNOWN.format(name)))[0]
+    if not found:
+        return None
+    return aio_pika.Message(
+        found[0]["body"].encode(),
+        message_id=str(found[0]["event_id"]),
+        type=found[0]["type"],
+        correlation_id=str(found[0]["order_id"] or found[0]["event_id"]),
+        content_type="application/json",
+        delivery_mode=2,
+        headers=dict(headers),
+    )
 
 
 async def _start_a_replay(lab: Lab, error: str) -> None:
@@ -175,7 +202,6 @@ def _now() -> str:
 
 _PROVOKED: Mapping[Step, Callable[[Trial, Kill], Awaitable[None]]] = {
     Step.DEAD_PUBLISH: _poison,
-    Step.SUSPECT_COMMIT: _redeliver,
     Step.RETRY_PUBLISH: _stumble,
     Step.MESSAGE_REQUEUE: _stop_its_database,
 }

@@ -15,7 +15,7 @@ from tests.faults import jobs, points
 from tests.faults.fault import EVERYWHERE, Fault, Goal, Trial
 from tests.faults.load import Mix
 from tests.faults.points import Kill
-from tests.faults.provoke import nothing_left_to_replay, provoking
+from tests.faults.provoke import nothing_left_to_replay, prepared, provoking
 from tests.invariants.books import ask
 
 PATIENCE = 60
@@ -53,6 +53,7 @@ async def _chain(trial: Trial, kills: Sequence[Kill]) -> list[Kill]:
     name, missed = kills[0].process, list[Kill]()
     for kill in kills:
         await asyncio.to_thread(trial.lab.end, name, signal.SIGTERM)
+        await prepared(trial, kill)
         async with provoking(trial, kill):
             if not await _died(_armed(trial, kill)):
                 missed.append(kill)
