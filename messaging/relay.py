@@ -18,6 +18,8 @@ from messaging.transaction import opened
 
 log = structlog.get_logger(__name__)
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds that a relay leaves messages alone which no broker took, doubling; whoever else can send them is told."""
 LEASE = timedelta(seconds=8)
 """How long a relay has its messages for itself; then another one may take them."""
 BATCH = 500
@@ -89,6 +91,7 @@ class Relay:
         self._in_flight = in_flight
         self._can_send = can_send
         self._wake = asyncio.Event()
+        self._pause = 0.0
 
     async def run(self) -> None:
         """Sweep for ever."""
@@ -96,6 +99,7 @@ class Relay:
             while True:
                 while self._can_send() and await self.sweep() == BATCH:
                     pass
+                await asyncio.sleep(self._pause)
                 try:
                     await asyncio.wait_for(self._wake.wait(), self._interval)
                 except TimeoutError:
@@ -110,6 +114,7 @@ class Relay:
         if due:
             unsent = {message.id for message in await self._courier.send(due)}
             self._marker.add([message for message in due if message.id not in unsent])
+            self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE) if unsent else 0.0
             log.info("outbox swept", found=len(due), unsent=len(unsent))
             if unsent:
                 await hand_over(self._database, unsent)
