@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import exists, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -63,6 +62,11 @@ async def find_old(database: Database, days: int) -> Sequence[UUID]:
 _FORGET_ANSWERS = text("DELETE FROM idempotency_keys WHERE answer ->> 'order_id' = ANY (CAST(:orders AS text[]))")
 """Key, fingerprint and answer come from the customer's request. A repetition is told that it is no longer kept."""
 
+_RECORD = text("""
+    INSERT INTO erasures (order_id, erased_at, erased_by)
+    SELECT DISTINCT unnest(CAST(:orders AS uuid[])), CAST(:now AS timestamptz), :by ON CONFLICT DO NOTHING
+""")
+
 
 async def erase(url: str, order_ids: Collection[UUID], by: str) -> int:
     """Erase these orders in the order API's database, and record it; return how many rows changed."""
@@ -70,15 +74,6 @@ async def erase(url: str, order_ids: Collection[UUID], by: str) -> int:
     async def record(db: AsyncSession) -> None:
         connection = await db.connection()
         await connection.execute(_FORGET_ANSWERS, {"orders": [str(each) for each in order_ids]})
-        now = datetime.now(UTC)
-        rows = [{"order_id": each, "erased_at": now, "erased_by": by} for each in order_ids]
-        if rows:
-            await connection.execute(insert(Erasure).on_conflict_do_nothing(), rows)
+        await connection.execute(_RECORD, {"orders": list(order_ids), "now": datetime.now(UTC), "by": by})
 
     return await erasure.erase(url, Model.metadata, order_ids, record)
-
-
-async def erased(database: Database) -> Sequence[Erasure]:
-    """Every order that was erased, oldest first."""
-    async with reading(database) as db:
-        return (await db.exec(select(Erasure).order_by(col(Erasure.erased_at), col(Erasure.order_id)))).all()

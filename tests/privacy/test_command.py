@@ -24,7 +24,7 @@ from operations import custody as custody_of
 from order_api import erasure
 from tests.broker.rabbit import Broker, virtual_host
 from tests.machine.world import World
-from tests.privacy.places import CUSTOMER, MARK, place, places, wish
+from tests.privacy.places import CUSTOMER, MARK, erased, place, places, wish
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
 
@@ -113,7 +113,7 @@ async def test_a_customer_is_erased_everywhere(
     assert MARK.encode() not in (await broker.take(dead_letter_queue(QUEUE))).body
     assert "operations: rows erased: 1" in said.out
     assert MARK not in await bodies(custody)
-    assert {row.erased_by for row in await erasure.erased(world.shop.database)} == {"Grace"}
+    assert {row.erased_by for row in await erased(world)} == {"Grace"}
 
     await world.sql("payment", "UPDATE payments SET said = $1::text::jsonb", backup["said"])
     assert await places(world) == {"payment.payments.said"}
@@ -131,7 +131,7 @@ async def test_what_is_not_settled_is_named(world: World, run: Run, capfd: pytes
     said = capfd.readouterr()
     assert "Orders to erase: 1" in said.out
     assert f"Not settled yet, erase again later:\n  {on_its_way}" in said.err
-    assert [row.order_id for row in await erasure.erased(world.shop.database)] == [done]
+    assert [row.order_id for row in await erased(world)] == [done]
 
 
 async def test_what_is_old_is_erased(world: World, run: Run, capfd: pytest.CaptureFixture[str]) -> None:
@@ -147,7 +147,7 @@ async def test_what_is_old_is_erased(world: World, run: Run, capfd: pytest.Captu
     )
     assert await asyncio.to_thread(lambda: run(None, days=90)) == 0
     assert "Orders to erase: 1" in capfd.readouterr().out
-    assert [row.order_id for row in await erasure.erased(world.shop.database)] == [old]
+    assert [row.order_id for row in await erased(world)] == [old]
     assert await erasure.find_old(world.shop.database, 90) == []
 
 
@@ -159,7 +159,7 @@ async def test_two_clients_with_such_a_customer(world: World, run: Run, capfd: p
     await world.sql("order_api", "UPDATE orders SET client_id = 'another' WHERE order_id = $1", theirs)
     assert await asyncio.to_thread(run) == 2
     assert "another, storefront. Say whose: --client NAME" in capfd.readouterr().err
-    assert await erasure.erased(world.shop.database) == []
+    assert await erased(world) == []
 
 
 async def test_a_database_that_is_away_leaves_the_customer_to_be_found(

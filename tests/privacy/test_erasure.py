@@ -11,10 +11,10 @@ import pytest
 
 from messaging import erasure
 from messaging.tables import BODY, PERSONAL, TEXT
-from order_api.erasure import WhoseCustomer, erased
+from order_api.erasure import WhoseCustomer
 from tests.machine.processes import SERVICES
 from tests.machine.world import World
-from tests.privacy.places import CUSTOMER, KINDS, MARK, erase, found, place, places, wish
+from tests.privacy.places import CUSTOMER, KINDS, MARK, erase, erased, found, place, places, wish
 from tests.retention.shop import contents, statuses
 
 pytestmark = pytest.mark.database
@@ -81,7 +81,7 @@ async def test_what_is_erased_is_recorded(world: World) -> None:
     placed = await place_all(world)
     await erase(world, placed)
     await erase(world, placed)
-    record = await erased(world.shop.database)
+    record = await erased(world)
     assert {row.order_id for row in record} == set(placed)
     assert {row.erased_by for row in record} == {"the test"}
     assert len(record) == len(placed)
@@ -94,7 +94,7 @@ async def test_years_of_erasures_are_erased_again_at_once(world: World) -> None:
     await world.deliver_all()
     await erase(world, [*(uuid4() for _ in range(33_000)), order_id])
     assert await places(world) == set()
-    assert len(await erased(world.shop.database)) == 33_001
+    assert len(await erased(world)) == 33_001
 
 
 async def test_erasure_changes_nothing_but_personal_data(world: World) -> None:
