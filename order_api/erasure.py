@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import exists, text
@@ -24,6 +25,14 @@ class Found:
 
     settled: Sequence[UUID]
     unsettled: Sequence[UUID]
+
+
+class Erased(NamedTuple):
+    """What is recorded of an order's erasure; models.Erasure says what the columns mean."""
+
+    order_id: UUID
+    erased_at: datetime
+    erased_by: str
 
 
 class WhoseCustomer(Exception):  # noqa: N818 - a question
@@ -62,6 +71,7 @@ async def find_old(database: Database, days: int) -> Sequence[UUID]:
 _FORGET_ANSWERS = text("DELETE FROM idempotency_keys WHERE answer ->> 'order_id' = ANY (CAST(:orders AS text[]))")
 """Key, fingerprint and answer come from the customer's request. A repetition is told that it is no longer kept."""
 
+_LIST = text("SELECT order_id, erased_at, erased_by FROM erasures ORDER BY erased_at, order_id")
 _RECORD = text("""
     INSERT INTO erasures (order_id, erased_at, erased_by)
     SELECT DISTINCT unnest(CAST(:orders AS uuid[])), CAST(:now AS timestamptz), :by ON CONFLICT DO NOTHING
@@ -77,3 +87,9 @@ async def erase(url: str, order_ids: Collection[UUID], by: str) -> int:
         await connection.execute(_RECORD, {"orders": list(order_ids), "now": datetime.now(UTC), "by": by})
 
     return await erasure.erase(url, Model.metadata, order_ids, record)
+
+
+async def erased(database: Database) -> Sequence[Erased]:
+    """Every order that was erased, oldest first."""
+    async with reading(database) as db:
+        return [Erased(*row) for row in await (await db.connection()).execute(_LIST)]

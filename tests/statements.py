@@ -8,7 +8,7 @@ from messaging.database import Database
 
 
 def statements_of(database: Database) -> list[str]:
-    """Return the list to which every statement from now on is added; BEGIN, COMMIT and ROLLBACK are not."""
+    """Return the list to which every statement from now on is added; the driver's own are among them."""
     told: list[str] = []
     known: set[int] = set()
 

@@ -1,8 +1,7 @@
 """Orders whose personal data is marked, and the search for the marks: in every column, whatever it is made for."""
 
-from collections.abc import Collection
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any
 from uuid import UUID
 
 from messaging import erasure
@@ -80,18 +79,9 @@ async def erase(world: World, order_ids: Collection[UUID]) -> None:
     await shop_erasure.erase(world.urls["order_api"], order_ids, "the test")
 
 
-class Erased(NamedTuple):
-    """What is recorded of an order's erasure."""
-
-    order_id: UUID
-    erased_at: datetime
-    erased_by: str
-
-
-async def erased(world: World) -> list[Erased]:
-    """Every order that was erased, oldest first."""
-    rows = await world.sql("order_api", "SELECT * FROM erasures ORDER BY erased_at, order_id")
-    return [Erased(**row) for row in rows]
+async def erased(world: World) -> Sequence[shop_erasure.Erased]:
+    """What is recorded."""
+    return await shop_erasure.erased(world.shop.database)
 
 
 async def found(world: World, customer: str = CUSTOMER, client: str | None = None) -> shop_erasure.Found:

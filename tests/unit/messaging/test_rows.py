@@ -82,7 +82,10 @@ async def test_a_group_costs_two_statements(database: Database) -> None:
         await store_all(transaction.session)
         await store_all(transaction.session)
         await transaction.commit()
-    assert [statement.split(maxsplit=1)[0] for statement in statements] == ["SELECT", "UPDATE"]
+    assert [statement.split(maxsplit=1)[0] for statement in statements if "shipments" in statement] == [
+        "SELECT",
+        "UPDATE",
+    ]
     numbers = [row.tracking_number for row in (await stored(database)).values()]
     assert sorted(filter(None, numbers)) == sorted(map(str, order_ids[:10]))
 
@@ -151,7 +154,7 @@ async def test_new_rows_of_a_model_are_written_together(service_database: Servic
             add(transaction.session, Kept, {**columns, "created_at": datetime.now(UTC)})
         await store_all(transaction.session)
         await transaction.commit()
-    assert len(statements) == 1
+    assert len([statement for statement in statements if "idempotency_keys" in statement]) == 1
     async with database.session() as db:
         assert (await db.get_one(Kept, ("c", "b"))).answer == {"of": "b"}
 
@@ -159,7 +162,10 @@ async def test_new_rows_of_a_model_are_written_together(service_database: Servic
 def test_a_model_with_arrays_is_refused() -> None:
     """Its rows cannot be passed as one array a column."""
 
-    class Tagged(SQLModel, table=True, registry=registry()):
+    class Model(SQLModel, registry=registry()):
+        pass
+
+    class Tagged(Model, table=True):
         name: str = Field(primary_key=True)
         tags: list[str] = Field(sa_type=ARRAY(Text))  # pyright: ignore[reportArgumentType]
 
