@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -9,7 +10,7 @@ from typing import Any, cast
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from messaging.database import Database
+from messaging.database import Database, is_unavailable
 
 Driver = Any
 """asyncpg's connection: asyncpg has no types."""
@@ -60,8 +61,21 @@ async def opened(database: Database) -> AsyncGenerator[Transaction]:
     """A transaction of its own; what was not committed is rolled back at the end."""
     async with database.engine.connect() as connection:
         transaction = Transaction(connection)
-        await transaction.begin()
         try:
+            await transaction.begin()
             yield transaction
+        except BaseException as error:
+            if not _is_sound_after(error):
+                transaction.driver.terminate()
+                await connection.invalidate(error)
+            raise
         finally:
             await transaction.end()
+
+
+def _is_sound_after(error: BaseException) -> bool:
+    """Whether the connection can be used again: not after silence, nor in the middle of a statement.
+
+    SQLAlchemy sees to that for what goes by it; asyncpg would wait for an answer to its request to cancel.
+    """
+    return not (is_unavailable(error) or isinstance(error, OSError | asyncio.CancelledError))
