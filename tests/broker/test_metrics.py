@@ -10,11 +10,12 @@ from messaging.metrics import Metrics
 from messaging.outcome import Reject
 from messaging.service import Service
 from tests.broker.probe import Passing, Probe, orders
-from tests.broker.rabbit import Broker, consuming, until
+from tests.broker.rabbit import Broker, consuming, one, until
 from tests.broker.test_unit_of_work import service_of
 
 QUEUE = "probe.order.created"
 SAID = "payment.authorized"
+UNSENT = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
 
 
 def number(service: Service, name: str, **labels: str) -> float:
@@ -45,12 +46,16 @@ async def test_every_outcome_is_counted(broker: Broker, probe_database: Database
     async def retried() -> bool:
         return handled(service)["retried"] == 1
 
+    async def marked() -> bool:
+        return handled(service)["applied"] == 9 and await one(probe_database, UNSENT) == 0
+
     async with consuming(service):
         assert number(service, "orders_broker_up") == 1
         await broker.publish(ten[3])  # alone: in a group it would fail, and then not fail alone
         await until(retried)
         await broker.publish(*ten[:3], *ten[4:])
         await broker.take(f"{QUEUE}.dlq")
+        await until(marked)  # what is said to be sent is not sent again with a second copy
         await broker.publish(ten[0])
         await until(counted)
         assert number(service, "orders_handling_seconds_count", queue=QUEUE) == 12
