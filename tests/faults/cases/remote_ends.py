@@ -38,6 +38,10 @@ async def impatient_broker(trial: Trial) -> AsyncGenerator[None]:
     await _timeouts(trial, tick=500, limit=2_000)
     await trial.lab.restart("payment", **SLOW)
     yield
+    await _patient_again(trial)
+
+
+async def _patient_again(trial: Trial) -> None:
     await _timeouts(trial, tick=60_000, limit=1_800_000)
     await trial.lab.restart("payment")
 
@@ -53,7 +57,7 @@ async def handler_too_slow(trial: Trial) -> None:
     log = trial.lab.rabbitmq.folder / "rabbitmq.log"
     with trial.harm():
         await trial.lasting(max(1.0, 10 / trial.pace.patience))
-        await trial.lab.restart("payment")
+        await _patient_again(trial)
     taken_back = log.read_text(errors="replace").count("Timeout value used: 2000")
     trial.note("timeouts of deliveries that the broker did not log", float(not taken_back), 0)
 
