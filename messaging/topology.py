@@ -80,8 +80,10 @@ class Topology(BaseModel):
     bindings: tuple[Binding, ...]
 
     def with_tiers(self, delays: Sequence[Delay]) -> Topology:
-        """The same work queues with other retry tiers."""
-        return topology([q.name for q in self.queues if q.kind == "work"], delays)
+        """The same with other retry tiers; a queue that stays keeps the arguments that it is described with."""
+        known = {queue.name: queue for queue in self.queues}
+        made = topology([queue.name for queue in self.queues if queue.kind == "work"], delays)
+        return made.model_copy(update={"queues": tuple(known.get(queue.name, queue) for queue in made.queues)})
 
     def by_name(self) -> Topology:
         """The same, sorted by name within each kind."""

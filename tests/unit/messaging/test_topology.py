@@ -84,6 +84,15 @@ def test_other_tiers_keep_the_work_queues() -> None:
     assert [queue.name for queue in short.queues if queue.kind == "retry"] == ["orders.retry.50ms"]
 
 
+def test_other_tiers_keep_arguments_as_described() -> None:
+    """`topology apply --migrate` sees a queue's changed argument under other tiers, too."""
+    changed = [
+        queue.model_copy(update={"arguments": {**queue.arguments, "x-delivery-limit": 60}}) for queue in TOPOLOGY.queues
+    ]
+    short = TOPOLOGY.model_copy(update={"queues": tuple(changed)}).with_tiers(["50ms"])
+    assert {queue.arguments["x-delivery-limit"] for queue in short.queues if queue.kind == "work"} == {60}
+
+
 def test_the_name_of_a_queue_holds_its_event() -> None:
     """Service and event make the name, and the event is read from it."""
     assert (WORK, event_of(WORK)) == ("payment.order.created", "order.created")
