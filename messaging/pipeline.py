@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -60,6 +61,18 @@ class PrepareTimeout(Retry):
     """A remote call did not answer in time."""
 
 
+class _Hold:
+    """How long one delivery may be kept here."""
+
+    def __init__(self, seconds: float) -> None:
+        self.until = asyncio.get_running_loop().time() + seconds
+
+    def check(self, reason: Exception, ahead: float = 0.0) -> None:
+        """Raise TakeBack if, so many seconds from now, it has been kept long enough."""
+        if asyncio.get_running_loop().time() + ahead >= self.until:
+            raise TakeBack from reason
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One event in one service: its queue, its handler, its retries."""
@@ -114,35 +127,33 @@ class Pipeline:
         """What the typed subscriber of a queue does with an event. Raises NotRunning unless the service runs."""
         self.running(self.executor)
         envelope = _envelope.get()
-        held = 0.0
+        hold = _Hold(LONGEST_HOLD)
         while True:
             try:
-                await self._handle(route, event, envelope)
+                await self._handle(route, event, envelope, hold)
             except Wait as wait:
                 log.warning("message is held", reason=str(wait), seconds=wait.seconds)
-                held += wait.seconds
-                if held > LONGEST_HOLD:
-                    raise TakeBack from wait
+                hold.check(wait, wait.seconds)
                 await asyncio.sleep(wait.seconds)
             else:
                 return
 
-    async def _handle(self, route: Route, event: Event, envelope: Envelope) -> None:
+    async def _handle(self, route: Route, event: Event, envelope: Envelope, hold: _Hold) -> None:
         """Apply an ordinary message beside others, a suspect alone."""
         if not envelope.redelivered:
             async with self.lane.shared():
-                await self._apply(route, event, envelope)
+                await self._apply(route, event, envelope, hold)
             return
         key = Key(event.event_id, route.queue, envelope.redrive)
         async with self.lane.alone():
-            await self._when_back(lambda: suspects.note(self._database, key))
+            await self._when_back(lambda: suspects.note(self._database, key), hold)
             try:
-                await self._apply(route, event, envelope)
+                await self._apply(route, event, envelope, hold)
             finally:
-                await self._when_back(lambda: suspects.clear(self._database, key))
+                await self._when_back(lambda: suspects.clear(self._database, key), hold)
 
-    async def _apply(self, route: Route, event: Event, envelope: Envelope) -> None:
-        prepared = await self._when_back(lambda: self.prepare(route, event))
+    async def _apply(self, route: Route, event: Event, envelope: Envelope, hold: _Hold) -> None:
+        prepared = await self._when_back(lambda: self.prepare(route, event), hold)
         work = self.work(route, event, envelope, prepared)
         await self.send(await self.running(self.executor).submit(work))
         self.count(route, event, work)
@@ -172,17 +183,20 @@ class Pipeline:
         if work.applied:
             series.age.observe((datetime.now(UTC) - event.occurred_at).total_seconds())
 
-    async def _when_back(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do something that needs the database; while it is away, wait for it and try again."""
+    async def _when_back(self, work: Callable[[], Awaitable[T]], hold: _Hold) -> T:
+        """Do something that needs the database; while it is away, wait for it and try again, as long as it may."""
         while True:
             try:
                 return await work()
             except Exception as error:
                 if not is_unavailable(error):
                     raise
+                hold.check(error)
                 log.warning("message waits for the database", error=type(error).__name__)
             await asyncio.sleep(LONGEST_PAUSE)
-            await self.away.wait_until_back()
+            with contextlib.suppress(TimeoutError):  # the next attempt tells
+                async with asyncio.timeout_at(hold.until):
+                    await self.away.wait_until_back()
 
     async def prepare(self, route: Route, event: Event) -> object:
         """The handler's remote call: outside any transaction, bounded in time."""

@@ -10,8 +10,10 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from devstack.servers import PostgresServer, RabbitServer
+from messaging import pipeline
 from messaging.database import Database
 from messaging.declare import apply
+from messaging.metrics import Outcome
 from messaging.service import Service
 from messaging.topology import topology
 from tests.broker.probe import Model, Passing, Probe, orders
@@ -70,6 +72,30 @@ async def test_the_database_is_stopped_and_comes_back(
         await until(lambda: all_counted(broker, database), 40)
         await until(lambda: _consuming(service))
     assert await counted(database) == (COUNT, COUNT)
+    assert await broker.depth(DLQ) == 0
+
+
+async def test_a_suspect_is_not_kept_for_ever(
+    broker: Broker, own_database: tuple[PostgresServer, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A redelivered message that waits for its database goes back to its queue before the broker's patience ends."""
+    server, database = own_database
+    monkeypatch.setattr(pipeline, "LONGEST_HOLD", 0.2)
+    queue = await broker.channel.get_queue(QUEUE, ensure=False)
+    await broker.publish(*orders(1))
+    taken = await queue.get()
+    async with consuming(service_of(Probe(), broker, database)) as service:
+        await asyncio.to_thread(server.immediate_stop)
+        await taken.nack(requeue=True)
+
+        async def returned() -> float | None:
+            labels = {"queue": QUEUE, "outcome": Outcome.RETURNED}
+            return service.metrics.registry.get_sample_value("orders_handled_total", labels)
+
+        await until(returned)
+        await asyncio.to_thread(server.start)
+        await until(lambda: all_counted(broker, database, 1), 40)
+    assert await counted(database) == (1, 1)
     assert await broker.depth(DLQ) == 0
 
 

@@ -147,11 +147,27 @@ async def _stop_its_database(trial: Trial, kill: Kill) -> None:
         await _poison(trial, kill)
     await trial.accepted(1)
     server = trial.lab.postgres[kill.process]
-    await asyncio.to_thread(server.immediate_stop)
+    repeating = asyncio.create_task(_repeat(trial.lab, kill.process))  # whoever notices first, a message is there
     try:
+        await asyncio.to_thread(server.immediate_stop)
         await asyncio.sleep(4)
     finally:
+        repeating.cancel()
         await asyncio.shield(asyncio.to_thread(server.start))
+        await asyncio.gather(repeating, return_exceptions=True)
+
+
+async def _repeat(lab: Lab, service: str) -> None:
+    """Say the last event that the service heard again and again, for a second."""
+    name, producer = _HEARD[service]
+    message = await _copy(lab, name, producer, {})
+    if message is None:
+        return
+    async with _channel(lab) as channel:
+        exchange = await channel.get_exchange(REQUEUE, ensure=False)
+        for _ in range(100):
+            await exchange.publish(message, f"{service}.{name}")
+            await asyncio.sleep(0.01)
 
 
 async def _replay(trial: Trial, _: Kill) -> None:
