@@ -7,6 +7,7 @@ from rich.console import Console
 
 from benchmarks import compare as comparison
 from benchmarks import growth as growing
+from benchmarks import outage as outages
 from benchmarks.results import Results
 from benchmarks.run import FOLDER, chosen, measure, publish
 from benchmarks.turn import Plan
@@ -41,6 +42,10 @@ def bench(  # noqa: PLR0913 - options
         int, typer.Option(min=100, help="Of --growth: old orders at most; a tenth and a hundredth, too.")
     ] = (1_000_000),
     backlog: Annotated[int, typer.Option(min=1, help="Of --growth: orders that wait when consumers start.")] = 100_000,
+    outage: Annotated[
+        float,
+        typer.Option(min=0, help="Kill RabbitMQ for so long, at half of our capacity.", metavar="SECONDS"),
+    ] = 0,
 ) -> None:
     """Measure our pipeline beside others that do the same work, on the same servers.
 
@@ -55,6 +60,10 @@ def bench(  # noqa: PLR0913 - options
             grown = growing.grow(plan, rounds or (1 if short else 5), old, backlog, console)
             growing.publish(grown, console)
         _complain(grown.results)
+        return
+    if outage:
+        with held(STACK / "bench.lock", busy=BUSY):
+            outages.publish(outages.ride_out(plan, outage, console), console)
         return
     entries = [(each, plan) for each in chosen("ours,limit" if compares else only)]
     with held(STACK / "bench.lock", busy=BUSY):

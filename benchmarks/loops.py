@@ -57,13 +57,13 @@ class Bench:
 
     async def watch(self, placing: Awaitable[Placed]) -> Loop:
         """Wait for a loop and for the end of its orders. Raises StackError if a part ends, or all is refused."""
-        before = self._clocks()
+        before = self.clocks()
         placed = await placing
         unfinished = await self.settle()
-        used = self._clocks() - before
+        used = self.clocks() - before
         if not placed.orders:
             raise StackError(f"{self._contender.name} accepted no order: {dict(placed.refused)}")
-        finished = await self._finished([order.order_id for order in placed.orders])
+        finished = await self.finished([order.order_id for order in placed.orders])
         ends = [(order.at, finished[order.order_id]) for order in placed.orders if order.order_id in finished]
         first, last = min(order.at for order in placed.orders), max((end for _, end in ends), default=0)
         answers = [1000 * order.answered for order in placed.orders]
@@ -104,13 +104,15 @@ class Bench:
         """Bytes, by process."""
         return {process.name: resident(process.pid) for process in self._processes}
 
-    def _clocks(self) -> Counter[str]:
+    def clocks(self) -> Counter[str]:
+        """Milliseconds of a processor that each process has had."""
         clocks = Counter({DRIVER: round(1000 * time.process_time())})
         for process in self._processes:
             clocks[process.name] += milliseconds(process.pid)
         return clocks
 
-    async def _finished(self, orders: Sequence[str]) -> Mapping[str, float]:
+    async def finished(self, orders: Sequence[str]) -> Mapping[str, float]:
+        """Return when each was finished, seconds since the epoch; those that never were are left out."""
         query = f"SELECT * FROM ({self._contender.finished}) AS t (id, moment) WHERE id = ANY ($1)"  # noqa: S608 - its own
         connection = await asyncpg.connect(self._orders)
         try:

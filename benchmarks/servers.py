@@ -100,6 +100,16 @@ class BenchServers:
         """Have PostgreSQL write down all that it holds in memory, so that no turn pays for the one before it."""
         _execute(self._postgres.url(), "CHECKPOINT")
 
+    def kill_broker(self) -> None:
+        """SIGKILL RabbitMQ; what it had confirmed is there at its next start."""
+        self._rabbit.discard = False
+        self._rabbit.kill()
+
+    def start_broker(self) -> None:
+        """Start RabbitMQ again, and return once it takes connections."""
+        self._rabbit.start()
+        self._rabbit.discard = True
+
     def depths(self, contender: Contender) -> Mapping[str, int]:
         """How many messages lie in each of its queues that is not empty; a second old."""
         queues = self._manage("GET", f"queues/{contender.name}?columns=name,messages").json()
