@@ -18,7 +18,10 @@ from operations.audit.settings import AuditSettings
 from operations.audit.sources import Sources
 
 CATCHING_UP = 0.5
-"""Seconds between two looks while there is more to read."""
+"""Seconds, at least, between two looks while there is more to read."""
+REST = 9
+"""Times as long as a look took to wait for the next one then: reading a million orders after a start has time, and
+is not to slow down who places the next one."""
 MISSED_LOOKS = 3
 """A violation that nobody has seen for so many looks is cleared."""
 
@@ -43,9 +46,12 @@ class Auditor:
         async with AsyncExitStack() as closing:
             for database in self._databases.values():
                 closing.push_async_callback(database.close)
+            clock = asyncio.get_running_loop().time
             while True:
+                began = clock()
                 balance = await self.look()
-                await asyncio.sleep(self._interval if balance.complete else min(self._interval, CATCHING_UP))
+                catching_up = max(CATCHING_UP, REST * (clock() - began))
+                await asyncio.sleep(self._interval if balance.complete else min(self._interval, catching_up))
 
     async def look(self) -> Balance:
         """Look once, and keep what was found."""
