@@ -8,6 +8,7 @@ from devstack.commands.asyncapi import asyncapi
 from devstack.commands.audit import audit
 from devstack.commands.aws import aws
 from devstack.commands.bench import bench
+from devstack.commands.capacity import capacity
 from devstack.commands.check import check
 from devstack.commands.contracts import contracts
 from devstack.commands.demo import demo
@@ -55,6 +56,7 @@ app.command(context_settings=PASSES_ON)(topology)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(alarms)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(aws)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(bench)
+app.command(context_settings={**PASSES_ON, "help_option_names": []})(capacity)
 app.command(context_settings={**PASSES_ON, "help_option_names": []})(load)
 app.command()(lock)
 

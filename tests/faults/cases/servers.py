@@ -145,7 +145,7 @@ async def disk_full(trial: Trial) -> None:
     filler = _disk(trial) / "filler"
     with trial.harm():
         await asyncio.to_thread(_fill, filler)
-        await trial.lab.unready("shipping")
+        await trial.lab.unready("shipping", 120)  # the table's own free pages are taken first
         await trial.lasting(0.2)
         filler.unlink()
 
