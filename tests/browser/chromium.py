@@ -18,8 +18,9 @@ _LIBRARIES = ("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*", "usr/lib/*-linux-gnu*/
 _FONTS = """\
 <?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig><dir>{tree}/usr/share/fonts</dir><cachedir>{tree}/cache</cachedir></fontconfig>
+<fontconfig><dir>/usr/share/fonts</dir><dir>{tree}/usr/share/fonts</dir><cachedir>{tree}/cache</cachedir></fontconfig>
 """
+"""The machine's fonts, too: packages that it has are not unpacked again, and without a font no text is shown."""
 ARGUMENTS = (
     "--no-sandbox",  # root has none, nor have many containers; it visits our own pages only
     "--disable-gpu",
