@@ -9,17 +9,14 @@ from benchmarks import compare as comparison
 from benchmarks import growth as growing
 from benchmarks import outage as outages
 from benchmarks.results import Results
-from benchmarks.run import FOLDER, chosen, measure, publish
+from benchmarks.run import FOLDER, alone, chosen, measure, publish
 from benchmarks.turn import Plan
 from devstack.entry import enter
 from devstack.errors import StackError
-from devstack.paths import STACK
-from devstack.single import held
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 SHORT_SECONDS = 3.0
-BUSY = "a benchmark is running already"
 
 
 @app.command()
@@ -56,17 +53,17 @@ def bench(  # noqa: PLR0913 - options
     fractions = (0.5,) if short or compares else Plan.fractions
     plan = Plan(seconds=min(seconds, SHORT_SECONDS) if short else seconds, fractions=fractions)
     if growth:
-        with held(STACK / "bench.lock", busy=BUSY):
+        with alone():
             grown = growing.grow(plan, rounds or (1 if short else 5), old, backlog, console)
             growing.publish(grown, console)
         _complain(grown.results)
         return
     if outage:
-        with held(STACK / "bench.lock", busy=BUSY):
+        with alone():
             outages.publish(outages.ride_out(plan, outage, console), console)
         return
     entries = [(each, plan) for each in chosen("ours,limit" if compares else only)]
-    with held(STACK / "bench.lock", busy=BUSY):
+    with alone():
         results = measure(entries, rounds or (1 if short else 5 if compares else 3), console)
         publish(results, console)
     _complain(results)

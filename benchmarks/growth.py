@@ -21,7 +21,7 @@ from benchmarks.results import FINISHED, HALF_LOAD, KEPT, MEMORY, PYTHON, Result
 from benchmarks.run import FOLDER, Entry, Rounds, take_rounds
 from benchmarks.running import running
 from benchmarks.servers import BenchServers
-from benchmarks.turn import Plan
+from benchmarks.turn import Plan, started
 from devstack.errors import StackError
 from devstack.ports import any_free_port
 from devstack.services import API
@@ -121,12 +121,9 @@ def _aged(orders: int) -> Contender:
 
 def _age(servers: BenchServers, contender: Contender, orders: int) -> None:
     """Fill its databases: one order is carried, and copied."""
-    with servers.turn(contender) as given:
-        placed = contender.line_up(given, any_free_port)
-        with running(contender, placed.parts, FOLDER / "logs") as processes:
-            bench, api = Bench(contender, given.databases, processes), Api(placed.api, placed.headers)
-            order_id = asyncio.run(_carry_one(bench, api))
-        asyncio.run(_copy(given.databases.values(), order_id, orders))
+    with started(contender, servers, FOLDER / "logs") as up:
+        order_id = up.runner.run(_carry_one(up.bench, up.api))
+    asyncio.run(_copy(up.databases.values(), order_id, orders))
 
 
 async def _carry_one(bench: Bench, api: Api) -> str:

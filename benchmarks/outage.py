@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import uvloop
 from rich.console import Console
 
 from benchmarks.client import Api, arrivals
@@ -16,11 +15,9 @@ from benchmarks.figures import percentile
 from benchmarks.loops import Bench
 from benchmarks.peers.ours.contender import CONTENDER as OURS
 from benchmarks.run import FOLDER, Rounds
-from benchmarks.running import running
 from benchmarks.servers import BenchServers
-from benchmarks.turn import Plan
+from benchmarks.turn import Plan, started
 from devstack.errors import StackError
-from devstack.ports import any_free_port
 
 SHARE = 0.5
 """Of its own capacity, at which customers order all the time."""
@@ -51,14 +48,12 @@ class Outage:
 
 def ride_out(plan: Plan, seconds: float, console: Console) -> Outage:
     """Measure our capacity; then order at half of it, and kill RabbitMQ for so long."""
-    with Rounds(console, 1) as progress, BenchServers(FOLDER / "servers") as servers, servers.turn(OURS) as given:
-        placed = OURS.line_up(given, any_free_port)
-        with (
-            running(OURS, placed.parts, FOLDER / "logs") as processes,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            bench, api = Bench(OURS, given.databases, processes), Api(placed.api, placed.headers)
-            return runner.run(_ride_out(servers, bench, api, plan, seconds=seconds, progress=progress))
+    with (
+        Rounds(console, 1) as progress,
+        BenchServers(FOLDER / "servers") as servers,
+        started(OURS, servers, FOLDER / "logs", serverless=True) as up,
+    ):
+        return up.runner.run(_ride_out(servers, up.bench, up.api, plan, seconds=seconds, progress=progress))
 
 
 async def _ride_out(  # noqa: PLR0913 - all that takes part

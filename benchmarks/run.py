@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +19,7 @@ from devstack.entry import literal
 from devstack.environments import python_with
 from devstack.errors import StackError
 from devstack.paths import CHECKOUT, STACK
+from devstack.single import held
 
 FOLDER = STACK / "bench"
 PEERS = Path(__file__).parent / "peers"
@@ -38,6 +40,11 @@ def chosen(only: str) -> list[Contender]:
     if unknown := [name for name in wanted if name not in known]:
         raise StackError(f"there is no contender {', '.join(unknown)}; there are {', '.join(known)}")
     return [importlib.import_module(f"benchmarks.peers.{name}.contender").CONTENDER for name in wanted]
+
+
+def alone() -> AbstractContextManager[None]:
+    """Keep others from measuring at the same time. Raises StackError if somebody does already."""
+    return held(STACK / "bench.lock", busy="a benchmark is running already")
 
 
 Entry = tuple[Contender, Plan]

@@ -1,7 +1,8 @@
 """One contender's turn: it is started, warmed up, driven to its capacity, then at fractions of it, and stopped."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,15 +51,35 @@ class Turn:
 def take_turn(contender: Contender, servers: BenchServers, plan: Plan, logs: Path, tell: Callable[[str], None]) -> Turn:
     """Run a contender's turn from its start to its end; `tell` hears what it is at. Raises StackError if it falls."""
     tell("starting")
+    with started(contender, servers, logs) as up:
+        return up.runner.run(_drive(contender, up.bench, up.api, plan, tell))
+
+
+@dataclass(frozen=True)
+class Up:
+    """A contender that runs, and the hands of whoever drives it."""
+
+    bench: Bench
+    api: Api
+    runner: asyncio.Runner
+    databases: Mapping[str, str]
+
+
+@contextmanager
+def started(contender: Contender, servers: BenchServers, logs: Path, *, serverless: bool = False) -> Generator[Up]:
+    """Start a contender in its turn of the servers, and stop it. Raises StackError if it falls.
+
+    `serverless`: its servers are not watched, so that they may be killed.
+    """
     with servers.turn(contender) as given:
         line_up = contender.line_up(given, any_free_port)
         with (
             running(contender, line_up.parts, logs) as processes,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            bench = Bench(contender, given.databases, [*processes, *servers.processes])
-            api = Api(line_up.api, line_up.headers)
-            return runner.run(_drive(contender, bench, api, plan, tell))
+            watched = processes if serverless else [*processes, *servers.processes]
+            bench = Bench(contender, given.databases, watched)
+            yield Up(bench, Api(line_up.api, line_up.headers), runner, given.databases)
 
 
 async def _drive(contender: Contender, bench: Bench, api: Api, plan: Plan, tell: Callable[[str], None]) -> Turn:

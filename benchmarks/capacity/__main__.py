@@ -9,18 +9,17 @@ from rich.table import Table
 from benchmarks.capacity.check import check, markdown
 from benchmarks.capacity.costs import FILE, Costs
 from benchmarks.capacity.fit import fit, measure
-from benchmarks.capacity.model import BROKER, HEARD, SERVICES, Forecast, Scenario, simulate
+from benchmarks.capacity.model import BROKER, SERVICES, Forecast, Scenario, messages, simulate
 from benchmarks.capacity.plot import draw
 from benchmarks.figures import percentile
 from benchmarks.run import FOLDER as MEASURED
+from benchmarks.run import alone
 from devstack.entry import enter
 from devstack.errors import StackError
 from devstack.paths import STACK
-from devstack.single import held
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 FOLDER = STACK / "capacity"
-BUSY = "a benchmark is running already"
 MOST = 5_000_000
 """Orders that a scenario may have: a simulated one takes some 50 µs, and 200 bytes."""
 
@@ -78,7 +77,7 @@ def _processes(told: str) -> dict[str, int]:
 
 
 def _measure(console: Console) -> None:
-    with held(STACK / "bench.lock", busy=BUSY), console.status("starting") as status:
+    with alone(), console.status("starting") as status:
         measured = measure(FOLDER, status.update)
         status.update("simulating what was measured")
         fit(measured).save()
@@ -88,7 +87,7 @@ def _measure(console: Console) -> None:
 def _show(forecast: Forecast, scenario: Scenario, console: Console) -> None:
     shown = Table("", "busy, %", "waiting at most", "a group, messages")
     for name in SERVICES:
-        size = len(forecast.latency) * _messages(name) / max(1, forecast.groups[name])
+        size = len(forecast.latency) * messages(name) / max(1, forecast.groups[name])
         shown.add_row(name, f"{forecast.busy[name]:.0%}", f"{max(forecast.depth[name]):,}", f"{size:.1f}")
     shown.add_row("processors", f"{forecast.busy['processors']:.0%}", "", "")
     console.print(shown)
@@ -100,11 +99,6 @@ def _show(forecast: Forecast, scenario: Scenario, console: Console) -> None:
     if forecast.busy[forecast.bottleneck] >= 1 or late > scenario.seconds + 5:
         console.print(f"Too much: when the last customer had ordered, it took {late - scenario.seconds:.0f} s more.")
     console.print(f"First to give way: {forecast.bottleneck}.", soft_wrap=True)
-
-
-def _messages(service: str) -> int:
-    """Requests and deliveries of an order that a service handles."""
-    return sum(service in by for by in HEARD.values())
 
 
 if __name__ == "__main__":

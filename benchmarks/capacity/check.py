@@ -10,6 +10,7 @@ from benchmarks.capacity.costs import Costs
 from benchmarks.capacity.fit import SECONDS
 from benchmarks.capacity.model import BROKER, Scenario, simulate
 from benchmarks.figures import Spread, percentile
+from benchmarks.outage import BEFORE
 from benchmarks.peers.ours.contender import CONTENDER
 from benchmarks.report import table
 from benchmarks.results import FINISHED, HALF, Results, at
@@ -20,7 +21,6 @@ SEEDS = 5
 """Simulated runs, of which the median counts."""
 OVERLOAD = 1.3
 """Of the capacity: whoever orders at this rate finds it."""
-_BEFORE = 10.0
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def _of_rates(costs: Costs, results: Results) -> Iterator[Checked]:
 def _of_the_outage(costs: Costs, outage: Any) -> Iterator[Checked]:
     if outage is None:
         return
-    end = _BEFORE + outage["absent"]
-    scenario = Scenario(outage["rate"], end + 60, outage=BROKER, begin=_BEFORE, end=end)
+    end = BEFORE + outage["absent"]
+    scenario = Scenario(outage["rate"], end + 60, outage=BROKER, begin=BEFORE, end=end)
     simulated = simulate(costs, scenario).drained
     what = f"{outage['absent']:.0f} s without {BROKER} at {outage['rate']:.0f} orders/s: backlog gone after, s"
     yield Checked(what, outage["gone_after"], simulated or 0.0)

@@ -6,18 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-import uvloop
-
 from benchmarks.capacity.costs import Cost, Costs
-from benchmarks.capacity.model import HEARD, SERVICES, WORK, Forecast, Scenario, simulate
+from benchmarks.capacity.model import SERVICES, WORK, Forecast, Scenario, messages, simulate
 from benchmarks.client import Api, arrivals
 from benchmarks.loops import DRIVER, Bench, Loop
 from benchmarks.peers.ours.contender import CONTENDER as OURS
 from benchmarks.results import this_machine
-from benchmarks.running import running
 from benchmarks.servers import BenchServers
-from benchmarks.turn import Plan
-from devstack.ports import any_free_port
+from benchmarks.turn import Plan, started
 
 IDLE_SECONDS = 10.0
 ALONE_RATE, ALONE_SECONDS = 5.0, 30.0
@@ -46,14 +42,8 @@ def measure(folder: Path, tell: Callable[[str], None]) -> Measured:
     """Start servers and services, and measure; `tell` hears what it is at."""
     plan = Plan()
     tell("starting")
-    with BenchServers(folder / "servers") as servers, servers.turn(OURS) as given:
-        placed = OURS.line_up(given, any_free_port)
-        with (
-            running(OURS, placed.parts, folder / "logs") as processes,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            bench = Bench(OURS, given.databases, [*processes, *servers.processes])
-            return runner.run(_measure(bench, Api(placed.api, placed.headers), plan, tell))
+    with BenchServers(folder / "servers") as servers, started(OURS, servers, folder / "logs") as up:
+        return up.runner.run(_measure(up.bench, up.api, plan, tell))
 
 
 async def _measure(bench: Bench, api: Api, plan: Plan, tell: Callable[[str], None]) -> Measured:
@@ -69,8 +59,8 @@ async def _measure(bench: Bench, api: Api, plan: Plan, tell: Callable[[str], Non
     return Measured(idle, alone, await bench.watch(api.closed_loop(connections=plan.connections, seconds=plan.seconds)))
 
 
-def fit(measured: Measured, tell: Callable[[int], None] = lambda _: None) -> Costs:
-    """Return the costs with which the simulation takes the time that was measured; `tell` hears of each step."""
+def fit(measured: Measured) -> Costs:
+    """Return the costs with which the simulation takes the time that was measured."""
     alone = {name: time - measured.idle.get(name, 0) / ALONE_RATE for name, time in measured.alone.processor.items()}
     high = measured.together.processor
     costs = Costs(
@@ -78,24 +68,21 @@ def fit(measured: Measured, tell: Callable[[int], None] = lambda _: None) -> Cos
         services={name: Cost(0, high[name] / WORK[name]) for name in SERVICES},
         rabbitmq=Cost(0, high["RabbitMQ"] / sum(WORK.values())),
         postgresql=Cost(0, high["PostgreSQL"] / sum(WORK.values())),
-        customer=high[DRIVER],
+        customer=round(high[DRIVER], ROUND),
         wait=0,
     )
-    for step in range(STEPS):
+    for _ in range(STEPS):
         busy = simulate(costs, Scenario(measured.together.accepted_rate, SECONDS))
-        costs = Costs(
-            machine=costs.machine,
+        costs = replace(
+            costs,
             services={name: _cost(alone, high, busy, name, (name,)) for name in SERVICES},
             rabbitmq=_cost(alone, high, busy, "RabbitMQ", SERVICES),
             postgresql=_cost(alone, high, busy, "PostgreSQL", SERVICES),
-            customer=round(costs.customer, ROUND),
-            wait=costs.wait,
         )
         late = measured.alone.end_to_end["p50"] / 1000 - median(
             simulate(costs, Scenario(ALONE_RATE, ALONE_SECONDS)).latency
         )
         costs = replace(costs, wait=round(max(0.0, costs.wait + 1000 * late / HOPS), ROUND))
-        tell(step + 1)
     return costs
 
 
@@ -104,7 +91,7 @@ def _cost(
 ) -> Cost:
     """Alone, each message is a group; together, few groups hold them all: two equations, two unknowns."""
     work = sum(WORK[name] for name in of)
-    lone = sum(name in by for by in HEARD.values() for name in of)
+    lone = sum(messages(name) for name in of)
     few = sum(busy.groups[name] for name in of) / len(busy.latency)
     group = max(0.0, (alone[process] - high[process]) / (lone - few))
     group = min(group, high[process] / few)

@@ -8,7 +8,7 @@ first served. Not simulated: redeliveries, retries, orders that end badly, and w
 
 import random
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,10 +47,19 @@ SAID: Mapping[tuple[str, str], str] = {
 }
 """What a service says when it has heard that."""
 SERVICES = (API, "payment", "inventory", "shipping")
-WORK: Mapping[str, int] = {
-    name: sum(REQUEST_WEIGHT if event == REQUEST else 1 for event, by in HEARD.items() if name in by)
-    for name in SERVICES
-}
+
+
+def messages(service: str) -> int:
+    """Return how many requests and deliveries of an order a service handles."""
+    return sum(service in by for by in HEARD.values())
+
+
+def weigh(heard: Iterable[str]) -> int:
+    """Return how many messages these cost as much as."""
+    return sum(REQUEST_WEIGHT if event == REQUEST else 1 for event in heard)
+
+
+WORK: Mapping[str, int] = {name: weigh(event for event, by in HEARD.items() if name in by) for name in SERVICES}
 """How many messages of an order each service handles, a request counted as what it costs."""
 
 
@@ -137,7 +146,7 @@ class _Service:
                 yield env.timeout(away)
                 continue
             group = [self.waiting.popleft() for _ in range(min(GROUP_SIZE, len(self.waiting)))]
-            began, weight = env.now, sum(REQUEST_WEIGHT if event == REQUEST else 1 for _, event in group)
+            began, weight = env.now, weigh(event for _, event in group)
             own = world.costs.services[self.name].of(weight)
             yield from world.work(own)
             self.worked += own
