@@ -1,24 +1,25 @@
-"""The rows of a simulated remote end, one a key: calls that come together share a transaction.
+"""The rows of a simulated remote end, one a key: calls that come together are decided and stored together.
 
-A remote end has machines of its own; its simulator must not take the service's connections, nor most of its CPU.
+A remote end has machines of its own; its simulator must not take the service's connections, nor most of its CPU. So it
+holds no lock while it decides: a decision is stored if its row is still as it was read, else made again.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Text
+from sqlalchemy import Text, inspect
 from sqlmodel import Field, SQLModel
 
 from messaging.database import Database, is_unavailable
-from messaging.rows import mapped
-from messaging.transaction import driver_under
+from messaging.rows import Mapped, mapped
+from messaging.transaction import lent
 
 LONGEST_GATHERING = 0.02
-"""Seconds that the next transaction gathers calls at most; it does so as long as the last one took."""
+"""Seconds that calls gather at most, which they do for as long as the last ones took."""
 MOST_AT_ONCE = 100
-"""Calls that share one transaction at most."""
+"""Calls that are decided together at most."""
 
 
 class Entry(SQLModel):
@@ -40,18 +41,18 @@ class _Call(Generic[Row, Answer]):
 
 
 class Ledger(Generic[Row, Answer]):
-    """Calls that come while one transaction runs share the next, so that one connection serves all of them."""
+    """Calls that come while others are decided are decided next, together, by one connection."""
 
     def __init__(self, database: Database, model: type[Row]) -> None:
         self._database = database
         self._model = model
-        self._blank = model(key="")
         self._rows = mapped(model)
+        self._look, self._store = _statements(self._rows)
         self._waiting: list[_Call[Row, Answer]] = []
         self._work: asyncio.Task[None] | None = None
 
     async def settle(self, key: str, decide: Callable[[Row], Answer]) -> Answer:
-        """Let the call decide on its row, made if it is new, and locked; return its answer once that is stored.
+        """Let the call decide on its row, made if it is new; return its answer once that is stored.
 
         `decide` may run more than once; only the last run counts. Raises what it raises, and what the database raises.
         A caller that gives up does not undo the decision.
@@ -77,27 +78,66 @@ class Ledger(Generic[Row, Answer]):
                 await asyncio.sleep(min(clock() - began, LONGEST_GATHERING))
 
     async def _settle(self, calls: Sequence[_Call[Row, Answer]]) -> None:
-        try:
-            answers = await self._store(calls)
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the answer
-            if len(calls) > 1 and not is_unavailable(error):
+        """Decide, and decide again on what somebody else has changed meanwhile."""
+        while calls:
+            try:
+                stored = await self._attempt(calls)
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the answer
+                if len(calls) > 1 and not is_unavailable(error):
+                    for call in calls:
+                        await self._settle([call])  # the one that is to blame fails alone
+                    return
                 for call in calls:
-                    await self._settle([call])  # the one that is to blame fails alone
+                    if not call.answer.done():
+                        call.answer.set_exception(error)
                 return
-            for call in calls:
-                if not call.answer.done():
-                    call.answer.set_exception(error)
-        else:
-            for call, answer in zip(calls, answers, strict=True):
-                if not call.answer.done():
-                    call.answer.set_result(answer)
+            calls = _without(stored, calls)
 
-    async def _store(self, calls: Sequence[_Call[Row, Answer]]) -> list[Answer]:
-        keys = sorted({call.key for call in calls})  # in one order everywhere: two processes may lock the same ones
-        async with self._database.engine.connect() as connection:
-            driver = driver_under(connection)
-            async with driver.transaction():
-                found = await self._rows.enter(driver, self._blank, keys)
-                answers = [call.decide(found[call.key]) for call in calls]
-                await self._rows.store(driver, found.values())
-        return answers
+    async def _attempt(self, calls: Sequence[_Call[Row, Answer]]) -> Collection[str]:
+        """Read the calls' rows, decide, and store what nobody else has changed since. Returns the keys of these."""
+        keys = sorted({call.key for call in calls})  # in one order everywhere: two processes may store the same ones
+        async with lent(self._database) as driver:
+            rows, versions = {key: self._model(key=key) for key in keys}, dict[str, str]()
+            for version, *values in await driver.fetch(self._look, keys):
+                row = self._rows.instance(values)
+                rows[row.key], versions[row.key] = row, version
+            answers = [call.decide(rows[call.key]) for call in calls]
+            changed = [row for row in rows.values() if row.key not in versions or inspect(row).committed_state]
+            stored = rows.keys() - {row.key for row in changed}
+            if changed:
+                columns = (
+                    self._rows.bound(name, [getattr(row, name) for row in changed]) for name in self._rows.columns
+                )
+                kept = await driver.fetch(self._store, [versions.get(row.key) for row in changed], *columns)
+                stored |= {key for (key,) in kept}
+        for call, answer in zip(calls, answers, strict=True):
+            if call.key in stored and not call.answer.done():
+                call.answer.set_result(answer)
+        return stored
+
+
+def _without(keys: Collection[str], calls: Sequence[_Call[Row, Answer]]) -> Sequence[_Call[Row, Answer]]:
+    return [call for call in calls if call.key not in keys]
+
+
+def _statements(rows: Mapped[Any]) -> tuple[str, str]:
+    """What reads rows with their versions, and what stores those whose version is still that, made if it is NULL."""
+    listed, own = ", ".join(rows.columns), [name for name in rows.columns if name != rows.key]
+    look = f"SELECT xmin::text, {listed} FROM {rows.name} WHERE {rows.key} = ANY ({rows.key_array})"  # noqa: S608 - names
+    store = f"""
+        WITH given AS (
+            SELECT * FROM unnest($1::text[], {rows.arrays(rows.columns, 2)}) AS given (version, {listed})),
+        made AS (
+            INSERT INTO {rows.name} ({listed}) SELECT {listed} FROM given WHERE version IS NULL ORDER BY {rows.key}
+            ON CONFLICT DO NOTHING RETURNING {rows.key}),
+        held AS (
+            SELECT {rows.key}, xmin::text AS version FROM {rows.name}
+            WHERE {rows.key} = ANY (ARRAY(SELECT {rows.key} FROM given WHERE version IS NOT NULL))
+            ORDER BY {rows.key} FOR UPDATE),
+        changed AS (
+            UPDATE {rows.name} AS old SET {", ".join(f"{name} = given.{name}" for name in own)}
+            FROM given JOIN held USING ({rows.key}, version) WHERE old.{rows.key} = given.{rows.key}
+            RETURNING old.{rows.key})
+        SELECT {rows.key} FROM made UNION ALL SELECT {rows.key} FROM changed
+    """  # noqa: S608 - names
+    return look, store

@@ -16,6 +16,7 @@ from contracts.event import Event, OrderEvent
 from messaging.database import as_json
 from messaging.envelope import CAUSATION, REDRIVE
 from messaging.transaction import Driver
+from messaging.writes import Write
 
 CHANNEL = "outbox"
 """The PostgreSQL notification channel that wakes a relay."""
@@ -72,7 +73,11 @@ _TAKE_DUE = text(
     RETURNING {_COLUMNS}
     """  # noqa: S608
 )
-_MARK_SENT = "UPDATE outbox SET sent_at = now() WHERE id = ANY ($1::uuid[]) AND sent_at IS NULL"
+_MARK_SENT = """
+    UPDATE outbox SET sent_at = now() FROM set_config('synchronous_commit', 'off', true)
+    WHERE id = ANY ($1::uuid[]) AND sent_at IS NULL
+"""
+"""A mark that is lost is harmless, so nothing waits for the disk on its account."""
 _HAND_OVER = text("UPDATE outbox SET due_at = now() WHERE id = ANY (CAST(:ids AS uuid[])) AND sent_at IS NULL")
 PRUNE = text(
     """
@@ -85,11 +90,9 @@ _BACKLOG = text(
 )
 
 
-async def append(driver: Driver, messages: Sequence[Outgoing], grace: timedelta) -> None:
-    """Store the messages in one statement. The relay leaves them for `grace`: their own unit of work sends them."""
-    await driver.execute(
-        _APPEND,
-        grace,
+def append(messages: Sequence[Outgoing], grace: timedelta) -> Write:
+    """Store the messages. The relay leaves them alone for `grace`: their own unit of work sends them."""
+    columns = (
         [m.id for m in messages],
         [m.event_id for m in messages],
         [m.name for m in messages],
@@ -100,6 +103,7 @@ async def append(driver: Driver, messages: Sequence[Outgoing], grace: timedelta)
         [m.cause_id for m in messages],
         [m.redrive for m in messages],
     )
+    return Write("outbox", _APPEND, (grace, *columns))
 
 
 async def unsent_by_cause(driver: Driver, causes: Collection[UUID]) -> list[Outgoing]:
@@ -113,10 +117,19 @@ async def take_due(db: AsyncConnection, *, skip: Collection[UUID], lease: timede
     return sorted((Outgoing(*row) for row in rows), key=lambda message: message.id)
 
 
-async def mark_sent(driver: Driver, ids: Collection[UUID]) -> None:
-    """Note that the broker confirmed these. Losing the note is harmless: they are sent again and skipped."""
-    await driver.execute("SET LOCAL synchronous_commit TO off")
-    await driver.execute(_MARK_SENT, list(ids))
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Notes that the broker confirmed these rows: one statement, which is its own transaction.
+
+    Losing them is harmless: the messages are sent again and skipped.
+    """
+
+    driver: Driver
+    ids: Collection[UUID]
+
+    async def commit(self) -> None:
+        """Write them."""
+        await self.driver.execute(_MARK_SENT, list(self.ids))
 
 
 async def hand_over(db: AsyncConnection, ids: Collection[UUID]) -> None:

@@ -14,7 +14,7 @@ from messaging import edge, inbox, outbox, suspects
 from messaging.courier import Courier
 from messaging.database import Database
 from messaging.outbox import Outgoing
-from messaging.transaction import opened
+from messaging.transaction import lent
 
 log = structlog.get_logger(__name__)
 
@@ -62,9 +62,8 @@ class Marker:
         if not ids:
             return
         try:
-            async with opened(self._database) as transaction:
-                await outbox.mark_sent(transaction.driver, ids)
-                await edge.commit(transaction, edge.Step.SENT_COMMIT)
+            async with lent(self._database) as driver:
+                await edge.commit(outbox.Marks(driver, ids), edge.Step.SENT_COMMIT)
         except BaseException:
             self._confirmed = ids + self._confirmed
             self._any.set()

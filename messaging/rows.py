@@ -9,7 +9,8 @@ message needs. What a handler assigns to a row's columns is stored before its tr
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Column, Table, event, inspect, text
@@ -21,13 +22,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from messaging.database import as_json
 from messaging.transaction import DRIVER, Driver
+from messaging.writes import Write, write_all
 
 Row = TypeVar("Row", bound=SQLModel)
-Store = Callable[[Driver], Awaitable[None]]
+Pending = Callable[[], Iterable[Write]]
+"""What is still to be written; asked again, only what came since."""
 
 _DIALECT = dialect(json_serializer=as_json)
 _BEGIN = text("SELECT 1")
-_STORES, _NEW = "messaging.stores", "messaging.new"
+_PENDING, _NEW = "messaging.pending", "messaging.new"
 
 
 async def driver_of(db: AsyncSession) -> Driver:
@@ -44,20 +47,24 @@ async def driver_of(db: AsyncSession) -> Driver:
 
 async def locked(db: AsyncSession, model: type[Row], keys: Collection[Any]) -> dict[Any, Row]:
     """Lock the rows with these keys that are there, in key order; what is assigned to them is stored at the commit."""
-    table = mapped(model)
-    rows = await table.lock(await driver_of(db), keys)
-    if rows:
-        before_commit(db, lambda connection: table.store(connection, rows.values()))
+    rows = await mapped(model).lock(await driver_of(db), keys)
+    keep(db, model, rows.values())
     return rows
 
 
-def before_commit(db: AsyncSession, store: Store) -> None:
-    """Have `store` run before the session's transaction commits, and whenever `store_all` is called."""
-    stores: list[Store] | None = db.info.get(_STORES)
-    if stores is None:
-        stores = db.info[_STORES] = []
-        event.listen(db.sync_session, "before_commit", _store_at_commit)
-    stores.append(store)
+def keep(db: AsyncSession, model: type[Row], rows: Collection[Row]) -> None:
+    """Have what is assigned to these locked rows stored before the session's transaction commits."""
+    if rows:
+        before_commit(db, lambda: mapped(model).changes(rows))
+
+
+def before_commit(db: AsyncSession, pending: Pending) -> None:
+    """Have what is pending written before the session's transaction commits, and whenever `store_all` is called."""
+    known: list[Pending] | None = db.info.get(_PENDING)
+    if known is None:
+        known = db.info[_PENDING] = []
+        event.listen(db.sync_session, "before_commit", _write_at_commit)
+    known.append(pending)
 
 
 def add(db: AsyncSession, model: type[SQLModel], columns: Mapping[str, Any]) -> None:
@@ -65,28 +72,32 @@ def add(db: AsyncSession, model: type[SQLModel], columns: Mapping[str, Any]) -> 
     new: dict[type[SQLModel], list[Mapping[str, Any]]] = db.info.setdefault(_NEW, {})
     if model not in new:
         new[model] = []
-        before_commit(db, lambda connection: _write(connection, model, new[model]))
+        before_commit(db, lambda: _taken(model, new[model]))
     new[model].append(columns)
 
 
-async def _write(connection: Driver, model: type[SQLModel], rows: list[Mapping[str, Any]]) -> None:
+def _taken(model: type[SQLModel], rows: list[Mapping[str, Any]]) -> Iterable[Write]:
     if rows:
-        await mapped(model).insert(connection, rows)
+        yield mapped(model).new(rows)
         rows.clear()
 
 
-async def store_all(db: AsyncSession) -> None:
-    """Write what was assigned to locked rows, and whatever else waits for the commit."""
+async def store_all(db: AsyncSession, also: Iterable[Write] = ()) -> None:
+    """Write what was assigned to locked rows, whatever else waits for the commit, and then the writes given."""
     if db.in_transaction():
         await db.flush()
-    for store in db.info.get(_STORES, ()):
-        await store(await driver_of(db))
+    if writes := [*_pending(db), *also]:
+        await write_all(await driver_of(db), writes)
 
 
-def _store_at_commit(session: Session) -> None:
+def _pending(db: AsyncSession) -> Iterable[Write]:
+    return (write for pending in db.info.get(_PENDING, ()) for write in pending())
+
+
+def _write_at_commit(session: Session) -> None:
     connection = cast("Any", session.connection().connection.dbapi_connection)
-    for store in session.info[_STORES]:
-        connection.run_async(store)
+    if writes := [write for pending in session.info[_PENDING] for write in pending()]:
+        connection.run_async(partial(write_all, writes=writes))
 
 
 _mapped: dict[type[SQLModel], Mapped[Any]] = {}
@@ -108,19 +119,23 @@ class Mapped(Generic[Row]):
         mapper.registry.configure()  # as SQLAlchemy does when it makes a first instance
         self._manager = mapper.class_manager
         table = cast("Table", mapper.local_table)
-        self._name = table.name
+        self.name = table.name
+        """The table's."""
         self._columns = {column.name: column for column in table.columns}
-        self._types = {name: column.type.compile(_DIALECT) for name, column in self._columns.items()}
-        if any("[]" in kind for kind in self._types.values()):
+        self.types = {name: column.type.compile(_DIALECT) for name, column in self._columns.items()}
+        if any("[]" in kind for kind in self.types.values()):
             raise TypeError(f"{model.__name__}: no arrays")
-        self._key, *self._more_keys = [column.name for column in table.primary_key]
+        self.key, *self._more_keys = [column.name for column in table.primary_key]
+        self.columns = tuple(self._columns)
+        self.position = self.columns.index(self.key)
+        """Of the key in `columns`."""
         self._listed = ", ".join(self._columns)
         self._from_database = _processors(self._columns.values(), "result_processor", None)
         self._to_database = _processors(self._columns.values(), "bind_processor")
-        self._key_array = f"CAST($1 AS {self._types[self._key]}[])"
+        self.key_array = f"CAST($1 AS {self.types[self.key]}[])"
         self._lock = (
-            f"SELECT {self._listed} FROM {self._name} WHERE {self._key} = ANY ({self._key_array})"  # noqa: S608 - names
-            f" ORDER BY {self._key} FOR UPDATE"
+            f"SELECT {self._listed} FROM {self.name} WHERE {self.key} = ANY ({self.key_array})"  # noqa: S608 - names
+            f" ORDER BY {self.key} FOR UPDATE"
         )
 
     async def lock(self, connection: Driver, keys: Collection[Any]) -> dict[Any, Row]:
@@ -128,58 +143,50 @@ class Mapped(Generic[Row]):
         assert not self._more_keys  # noqa: S101 - the models that are locked are ours
         return self._by_key(await connection.fetch(self._lock, list(keys)))
 
-    async def enter(self, connection: Driver, blank: Row, keys: Iterable[Any]) -> dict[Any, Row]:
-        """Lock the rows with these keys, in key order; those that are not there are made, as `blank`."""
-        columns = [name for name in self._columns if name != self._key]
-        values = [self._bound(name, [getattr(blank, name)])[0] for name in columns]
-        given = ", ".join(f"CAST(${number} AS {self._types[name]})" for number, name in enumerate(columns, 2))
-        # An update that changes nothing locks the row that was there; DO NOTHING would return none.
-        statement = (
-            f"INSERT INTO {self._name} ({', '.join([self._key, *columns])})"  # noqa: S608 - names
-            f" SELECT key, {given} FROM unnest({self._key_array}) AS given (key) ORDER BY key"
-            f" ON CONFLICT ({self._key}) DO UPDATE SET {self._key} = excluded.{self._key} RETURNING {self._listed}"
-        )
-        return self._by_key(await connection.fetch(statement, list(keys), *values))
-
-    async def store(self, connection: Driver, rows: Iterable[Row]) -> None:
-        """Write what was assigned to these locked rows since they were read, or stored."""
+    def changes(self, rows: Iterable[Row]) -> Iterable[Write]:
+        """What was assigned to these locked rows since they were read, or since this was asked before."""
         changed = [state for row in rows if (state := inspect(row)).committed_state]
         if not changed:
             return
         names = sorted({name for state in changed for name in state.committed_state} & self._columns.keys())
-        given = [self._key, *names]
-        arrays = ", ".join(f"CAST(${number} AS {self._types[name]}[])" for number, name in enumerate(given, 1))
+        given = [self.key, *names]
+        values = [self.bound(name, [state.dict[name] for state in changed]) for name in given]
         statement = (
-            f"UPDATE {self._name} AS held SET {', '.join(f'{name} = new.{name}' for name in names)}"  # noqa: S608 - names
-            f" FROM unnest({arrays}) AS new ({', '.join(given)}) WHERE held.{self._key} = new.{self._key}"
+            f"UPDATE {self.name} AS held SET {', '.join(f'{name} = new.{name}' for name in names)}"  # noqa: S608 - names
+            f" FROM unnest({self.arrays(given)}) AS new ({', '.join(given)}) WHERE held.{self.key} = new.{self.key}"
         )
-        await connection.execute(statement, *(self._bound(name, [s.dict[name] for s in changed]) for name in given))
+        yield Write(self.name, statement, values)
         for state in changed:
             for name in list(state.committed_state):
                 set_committed_value(state.obj(), name, state.dict[name])
 
-    async def insert(self, connection: Driver, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write new rows that all give the same columns."""
+    def new(self, rows: Sequence[Mapping[str, Any]]) -> Write:
+        """New rows that all give the same columns."""
         names = list(rows[0])
-        arrays = ", ".join(f"CAST(${number} AS {self._types[name]}[])" for number, name in enumerate(names, 1))
-        statement = f"INSERT INTO {self._name} ({', '.join(names)}) SELECT * FROM unnest({arrays})"  # noqa: S608 - names
-        await connection.execute(statement, *(self._bound(name, [row[name] for row in rows]) for name in names))
+        statement = f"INSERT INTO {self.name} ({', '.join(names)}) SELECT * FROM unnest({self.arrays(names)})"  # noqa: S608 - names
+        return Write(self.name, statement, [self.bound(name, [row[name] for row in rows]) for name in names])
 
-    def _bound(self, name: str, values: list[Any]) -> list[Any]:
+    def arrays(self, names: Iterable[str], first: int = 1) -> str:
+        """What `unnest` is given for rows of these columns: an array each, the arguments from `first` on."""
+        return ", ".join(f"CAST(${number} AS {self.types[name]}[])" for number, name in enumerate(names, first))
+
+    def bound(self, name: str, values: list[Any]) -> list[Any]:
+        """Values of a column as the driver takes them."""
         process = self._to_database.get(name)
         return values if process is None else [process(value) for value in values]
 
     def _by_key(self, records: Iterable[Any]) -> dict[Any, Row]:
-        """Instances with the records' values, as SQLAlchemy makes those that it loads: no validation, no history."""
-        rows: dict[Any, Row] = {}
-        for record in records:
-            row = cast("Row", self._manager.new_instance())
-            values = vars(row)
-            values.update(record.items())
-            for name, process in self._from_database.items():
-                values[name] = process(values[name])
-            rows[values[self._key]] = row
-        return rows
+        rows = [self.instance(record.values()) for record in records]
+        return {getattr(row, self.key): row for row in rows}
+
+    def instance(self, values: Iterable[Any]) -> Row:
+        """A row with these values of `columns`, as SQLAlchemy makes those that it loads: no validation, no history."""
+        row = cast("Row", self._manager.new_instance())
+        state = vars(row)
+        state.update(zip(self.columns, values, strict=True))
+        for name, process in self._from_database.items():
+            state[name] = process(state[name])
+        return row
 
 
 def _processors(columns: Iterable[Column[Any]], which: str, *given: Any) -> dict[str, Callable[[Any], Any]]:

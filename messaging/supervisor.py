@@ -46,14 +46,20 @@ class Supervisor:
                 reason = "it returned"
             except asyncio.CancelledError:
                 # A lost broker connection surfaces as CancelledError inside a task that nobody cancelled.
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
+                if _is_cancelled():
                     raise
                 reason = "its connection was lost"
             except Exception as error:  # noqa: BLE001 - a supervisor's duty; it is logged and run again
                 reason = f"{type(error).__name__}: {in_a_line(error)}"
+            if _is_cancelled():  # what was cancelled amid a statement may fail over its connection instead
+                return
             if clock() - started > HEALTHY_AFTER:
                 pause = FIRST_PAUSE
             log.warning("background task restarts", task=name, reason=reason, pause=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -16,9 +17,11 @@ Driver = Any
 """asyncpg's connection: asyncpg has no types."""
 DRIVER = "driver"
 """Under this name a transaction's session knows asyncpg's connection."""
+BEGAN = "began"
+"""Under this one, by the database's clock, when the transaction began, if that was told."""
 
 
-def driver_under(connection: AsyncConnection) -> Driver:
+def _driver_under(connection: AsyncConnection) -> Driver:
     """The connection as asyncpg has it."""
     return cast("Any", connection.sync_connection).connection.driver_connection
 
@@ -30,7 +33,7 @@ class Transaction:
     """
 
     def __init__(self, connection: AsyncConnection) -> None:
-        self.driver = driver_under(connection)
+        self.driver = _driver_under(connection)
         self.session = AsyncSession(connection, expire_on_commit=False)
         self.session.info[DRIVER] = self.driver
         self._outer = self.driver.transaction()
@@ -62,15 +65,30 @@ async def opened(database: Database) -> AsyncGenerator[Transaction]:
     async with database.engine.connect() as connection:
         transaction = Transaction(connection)
         try:
-            await transaction.begin()
-            yield transaction
-        except BaseException as error:
-            if not _is_sound_after(error):
-                transaction.driver.terminate()
-                await connection.invalidate(error)
-            raise
+            async with _thrown_away_if_unsound(connection):
+                await transaction.begin()
+                yield transaction
         finally:
             await transaction.end()
+
+
+@asynccontextmanager
+async def lent(database: Database) -> AsyncGenerator[Driver]:
+    """A connection of the pool as asyncpg has it: each statement is its own transaction."""
+    async with database.engine.connect() as connection, _thrown_away_if_unsound(connection):
+        yield _driver_under(connection)
+
+
+@asynccontextmanager
+async def _thrown_away_if_unsound(connection: AsyncConnection) -> AsyncGenerator[None]:
+    try:
+        yield
+    except BaseException as error:
+        if not _is_sound_after(error):
+            _driver_under(connection).terminate()
+            with suppress(SQLAlchemyError):  # the first error is the one that tells, a cancellation above all
+                await connection.invalidate(error)
+        raise
 
 
 def _is_sound_after(error: BaseException) -> bool:

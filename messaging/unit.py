@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -18,25 +18,24 @@ import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts.event import Event
-from messaging import edge, inbox, outbox, receipts
+from messaging import edge, entry, outbox, receipts
 from messaging.away import Away
 from messaging.database import Database, DatabaseUnavailable, is_contention, is_unavailable
 from messaging.disclosure import in_a_line
+from messaging.entry import Wanted
 from messaging.inbox import Key
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
 from messaging.outcome import Again
-from messaging.rows import driver_of, locked, store_all
+from messaging.rows import keep, store_all
 from messaging.tracing import Tracing
-from messaging.transaction import Driver, opened
+from messaging.transaction import BEGAN, Driver, opened
 
 log = structlog.get_logger(__name__)
 
 Run = Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event | Again]]]
 Batch = Sequence[tuple[Event, OrderRow | None]]
 Preload = Callable[[AsyncSession, Batch], Awaitable[None]]
-
-_NEW_ROWS = "INSERT INTO {} (order_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between attempts in place, doubling."""
@@ -176,46 +175,41 @@ class GroupExecutor:
         """One transaction. Only frozen events and prepared values come in from an earlier attempt."""
         async with opened(self._database) as transaction:
             db, driver = transaction.session, transaction.driver
-            fresh = await inbox.claim(driver, {work.key for work in group})
+            wanted = {work.key: Wanted(work.order_id, work.creates_row) for work in reversed(group)}
+            entered = await entry.enter(driver, wanted, self._rules.row)
+            fresh, rows = entered.fresh, entered.rows
+            db.info[BEGAN] = entered.began
+            if self._rules.row is not None:
+                keep(db, self._rules.row, rows.values())
             todo: dict[Key, Work] = {}
             for work in group:
                 if work.key in fresh:
                     todo.setdefault(work.key, work)  # a second copy in the group shares the first one's fate
-            rows = await self._lock_rows(db, todo.values())
             if self._rules.preload is not None:
-                batch = [(w.event, rows.get(w.order_id)) for w in todo.values() if w.event is not None]
+                batch = [(w.event, _row(rows, w)) for w in todo.values() if w.event is not None]
                 if batch:
                     await self._rules.preload(db, batch)
             said: dict[Key, list[Outgoing]] = {}
             for key, work in todo.items():
                 before = await receipts.rows_changed(db) if work.replay else 0
-                events = await work.run(db, rows.get(work.order_id))
+                events = await work.run(db, _row(rows, work))
                 said[key] = [_outgoing(work, event) for event in events]
                 if work.replay:
                     said[key].append(_receipt(work, changed=await receipts.rows_changed(db) > before))
             repeated = [work for work in group if work.key not in fresh]
-            receipted = {work.key: _receipt(work, changed=False) for work in repeated if work.replay}
-            messages = [message for batch in said.values() for message in batch] + [*receipted.values()]
-            if messages:
-                await outbox.append(driver, messages, self._rules.grace)
+            receipted = {work.key: [_receipt(work, changed=False)] for work in repeated if work.replay}
+            messages = [message for batch in (*said.values(), *receipted.values()) for message in batch]
             said |= await _said_before(driver, [work.key for work in repeated])
-            await store_all(db)
+            said |= {key: [*said[key], *receipt] for key, receipt in receipted.items()}
+            await store_all(db, [outbox.append(messages, self._rules.grace)] if messages else ())
             await edge.commit(transaction, edge.Step.GROUP_COMMIT)
         for work in todo.values():
             work.applied = True
         return said
 
-    async def _lock_rows(self, db: AsyncSession, works: Collection[Work]) -> dict[UUID | None, OrderRow]:
-        """Create the rows that may be missing and lock all, in key order."""
-        model = self._rules.row
-        wanted = sorted({work.order_id for work in works if work.order_id is not None})
-        if model is None or not wanted:
-            return {}
-        missing = sorted({work.order_id for work in works if work.order_id is not None and work.creates_row})
-        if missing:
-            driver = await driver_of(db)
-            await driver.execute(_NEW_ROWS.format(model.__table__.name), missing)  # type: ignore[attr-defined]
-        return await locked(db, model, wanted)
+
+def _row(rows: Mapping[UUID, OrderRow], work: Work) -> OrderRow | None:
+    return None if work.order_id is None else rows.get(work.order_id)
 
 
 def command_key(name: str) -> Key:

@@ -5,14 +5,14 @@ from datetime import datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from messaging.rows import driver_of
+from messaging.transaction import BEGAN
 
-_NOW = "order_api.now"
 _ASK = "SELECT now()"
 
 
 async def now(db: AsyncSession) -> datetime:
-    """Return when the transaction began. Those who share the session, a transaction's, ask the database once."""
-    if _NOW not in db.info:
-        db.info[_NOW] = await (await driver_of(db)).fetchval(_ASK)
-    moment: datetime = db.info[_NOW]
+    """Return when the transaction began. A group's was told already; other sessions ask the database once."""
+    if BEGAN not in db.info:
+        db.info[BEGAN] = await (await driver_of(db)).fetchval(_ASK)
+    moment: datetime = db.info[BEGAN]
     return moment

@@ -1,10 +1,10 @@
 """What happened to orders, as a transaction sees it: the names of what is known, and what is new.
 
 The path of every request and message leads through here, so no object of the ORM is made: one statement reads the names
-for a whole group of messages, one writes the orders that are new, and one the facts.
+for a whole group of messages, and one writes orders and facts.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -14,7 +14,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import Event, OrderCreated, OrderEvent
 from messaging.order_row import OrderRow
-from messaging.rows import Driver, before_commit, driver_of, mapped
+from messaging.rows import before_commit, driver_of, mapped
+from messaging.writes import Write
 from order_api.domain import Status
 from order_api.models import Order
 from rest.callers import Caller
@@ -71,7 +72,7 @@ class Facts:
         facts: Facts | None = db.info.get(_FACTS)
         if facts is None:
             facts = db.info[_FACTS] = cls()
-            before_commit(db, facts.write)
+            before_commit(db, facts.pending)
         return facts
 
     async def read(self, db: AsyncSession, order_ids: Collection[UUID]) -> None:
@@ -102,13 +103,13 @@ class Facts:
             self._known[event.order_id].add(event.name)
         return now
 
-    async def write(self, connection: Driver) -> None:
-        """Write the orders that are new, then the facts."""
+    def pending(self) -> Iterable[Write]:
+        """Orders that are new, then facts, which have not been written yet."""
         if self.orders:
-            await mapped(Order).insert(connection, self.orders)
+            yield mapped(Order).new(self.orders)
             self.orders.clear()
         if self.new:
-            await connection.execute(_WRITE, *map(list, zip(*self.new, strict=True)))
+            yield Write("facts", _WRITE, [*map(list, zip(*self.new, strict=True))])
             self.new.clear()
 
 

@@ -1,15 +1,14 @@
 """Faults to be planted into the services, each plausible in a review, to see whether the machine finds them."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 import inventory.handlers
-import messaging.inbox
+import messaging.entry
 import messaging.outbox
 import shipping.handlers
 from contracts import (
@@ -26,6 +25,7 @@ from contracts import (
 from inventory.domain import LIFECYCLE, Cover, pieces, shortages
 from inventory.models import Reservation
 from inventory.stock import stock_of
+from messaging.entry import Entered, Wanted
 from messaging.inbox import Key
 from messaging.outbox import Outgoing
 from shipping.gateway import Booking
@@ -125,14 +125,14 @@ def locks_nothing(patch: pytest.MonkeyPatch) -> None:
 
 def ignores_the_number(patch: pytest.MonkeyPatch) -> None:
     """A re-driven copy counts as a repeat of the first one."""
-    real = messaging.inbox.claim
+    real = messaging.entry.enter
 
-    async def claim(db: AsyncConnection, keys: Collection[Key]) -> set[Key]:
-        firsts = {key._replace(redrive=0) for key in keys}
-        fresh = await real(db, firsts)
-        return {key for key in keys if key._replace(redrive=0) in fresh}
+    async def enter(driver: Any, wanted: Mapping[Key, Wanted], model: Any) -> Entered:
+        entered = await real(driver, {key._replace(redrive=0): what for key, what in wanted.items()}, model)
+        entered.fresh.update([key for key in wanted if key._replace(redrive=0) in entered.fresh])
+        return entered
 
-    patch.setattr(messaging.inbox, "claim", claim)
+    patch.setattr(messaging.entry, "enter", enter)
 
 
 def says_nothing_again(patch: pytest.MonkeyPatch) -> None:

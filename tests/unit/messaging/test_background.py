@@ -57,6 +57,25 @@ async def test_a_stop_ends_all_tasks() -> None:
     assert ended == ["work"]
 
 
+@pytest.mark.parametrize("instead", [RuntimeError("its connection is gone"), None], ids=repr)
+async def test_a_stop_ends_what_fails_instead_of_being_cancelled(instead: Exception | None) -> None:
+    """A task whose cancellation became another error, or nothing, is not started again."""
+    started = asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if instead is not None:
+                raise instead from None
+
+    tasks = Supervisor()
+    tasks.start("work", work)
+    await started.wait()
+    await asyncio.wait_for(tasks.stop(), 5)
+
+
 async def test_a_suspect_runs_alone() -> None:
     """It waits for those in progress, and those who come later wait for it."""
     lane, order = Lane(), list[str]()

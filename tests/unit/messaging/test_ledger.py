@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
+from devstack.threads import run_apart
 from messaging.database import Database, is_unavailable
 from messaging.ledger import Ledger
 from payment.models import GatewayAccount
@@ -54,13 +56,42 @@ async def test_two_processes_see_each_other(database: Database) -> None:
     assert [await one.settle(key, count_up) for key in keys] == [7] * 30
 
 
-async def test_calls_that_come_together_share_a_transaction(
+async def test_calls_that_come_together_are_stored_together(
     database: Database, ledger: Ledger[GatewayAccount, int]
 ) -> None:
-    """A hundred calls at once cost one statement that locks, not a hundred."""
+    """A hundred calls at once cost one statement that reads, and one that stores."""
+    await ledger.settle("key-0", count_up)
     statements = statements_of(database)
     await asyncio.gather(*(ledger.settle(f"key-{number}", count_up) for number in range(100)))
-    assert [statement.split(maxsplit=1)[0] for statement in statements].count("INSERT") == 1
+    assert [statement.split(maxsplit=1)[0] for statement in statements] == ["SELECT", "WITH"]
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_what_changed_meanwhile_is_decided_upon_again(
+    database: Database, ledger: Ledger[GatewayAccount, int], *, is_new: bool
+) -> None:
+    """A decision on a row that somebody else has made, or changed, since it was read is not stored; the next one is."""
+    if not is_new:
+        await ledger.settle("k", count_up)
+    seen: list[int] = []
+
+    async def interfere() -> None:
+        connection = await asyncpg.connect(database.url)
+        await connection.execute(
+            "INSERT INTO gateway_accounts (key, status, generation, attempts) VALUES ('k', 'unknown', 1, 10)"
+            " ON CONFLICT (key) DO UPDATE SET attempts = gateway_accounts.attempts + 10"
+        )
+        await connection.close()
+
+    def decide(account: GatewayAccount) -> int:
+        seen.append(account.attempts)
+        if len(seen) == 1:
+            run_apart(interfere)
+        return count_up(account)
+
+    began = 0 if is_new else 1
+    assert await ledger.settle("k", decide) == began + 11
+    assert seen == [began, began + 10]
 
 
 async def test_a_failing_call_fails_alone(ledger: Ledger[GatewayAccount, int]) -> None:

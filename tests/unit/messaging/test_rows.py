@@ -127,23 +127,6 @@ async def test_a_session_of_its_own_stores_rows_when_it_commits(database: Databa
     assert (await stored(database))[order_id].tracking_number == "2"
 
 
-async def test_rows_are_entered_once(database: Database) -> None:
-    """Those that are not there are made as the blank says, the others come as they are, locked, in key order."""
-    rows, blank = mapped(CarrierBooking), CarrierBooking(key="")
-    async with opened(database) as transaction:
-        found = await rows.enter(transaction.driver, blank, ["b", "a"])
-        found["b"].status = BookingStatus.CANCELLED
-        await rows.store(transaction.driver, found.values())
-        await transaction.commit()
-    async with opened(database) as transaction:
-        found = await rows.enter(transaction.driver, blank, ["a", "b", "c"])
-    assert {key: row.status for key, row in found.items()} == {
-        "a": BookingStatus.UNKNOWN,
-        "b": BookingStatus.CANCELLED,
-        "c": BookingStatus.UNKNOWN,
-    }
-
-
 async def test_new_rows_of_a_model_are_written_together(service_database: ServiceDatabase) -> None:
     """Many, by one statement before the commit; their key may have several columns."""
     database = await service_database("order_api")

@@ -3,16 +3,19 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from messaging import edge, inbox, outbox
+from messaging import edge, entry, outbox
 from messaging.courier import RabbitCourier
+from messaging.entry import Entered, Wanted
 from messaging.fast_path import FastPath
+from messaging.inbox import Key
 from messaging.intake import SETTLE_TIME
 from messaging.order_row import NEW, OrderRow
 from messaging.outbox import Outgoing
+from messaging.rows import mapped
 from tests.faults.planted.bugs.planting import plant
 
 LAST_ORDER = 20
@@ -52,49 +55,38 @@ def publishes_before_committing() -> None:
 
         return made
 
-    def broken(right: Callable[..., Any]) -> Any:
-        async def append(db: Any, messages: Sequence[Outgoing], grace: timedelta) -> None:
-            await right(db, messages, grace)
-            await couriers[-1].send(messages)
-
-        return append
+    async def publish(_: Any, messages: Sequence[Outgoing]) -> None:
+        await couriers[-1].send(messages)
 
     plant(RabbitCourier, "__init__", remembered)
-    plant(outbox, "append", broken)
+    _between_storing_and_committing(publish)
 
 
 def dies_before_committing() -> None:
     """No bug: the process is killed ahead of a commit, as by CRASH_AT=group.commit.before, at a certain order."""
     seen: list[Outgoing] = []
 
-    def counted(right: Callable[..., Any]) -> Any:
-        async def append(db: Any, messages: Sequence[Outgoing], grace: timedelta) -> None:
-            await right(db, messages, grace)
-            seen.extend(message for message in messages if message.name == "order.created")
+    async def die(_: Any, messages: Sequence[Outgoing]) -> None:
+        seen.extend(message for message in messages if message.name == "order.created")
+        if len(seen) >= LAST_ORDER:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-        return append
-
-    def deadly(right: Callable[..., Any]) -> Any:
-        async def commit(session: Any, step: edge.Step) -> None:
-            if step is edge.Step.GROUP_COMMIT and len(seen) >= LAST_ORDER:
-                os.kill(os.getpid(), signal.SIGKILL)
-            await right(session, step)
-
-        return commit
-
-    plant(outbox, "append", counted)
-    plant(edge, "commit", deadly)
+    _between_storing_and_committing(die)
 
 
 def repeats_have_effects() -> None:
     """Heed neither the inbox nor the state of an order's row: a repeat is taken for a first delivery."""
 
     def all_fresh(right: Callable[..., Any]) -> Any:
-        async def claim(db: Any, keys: Collection[inbox.Key]) -> set[inbox.Key]:
-            await right(db, keys)
-            return set(keys)
+        async def enter(driver: Any, wanted: Mapping[Key, Wanted], model: Any) -> Entered:
+            entered = await right(driver, wanted, model)
+            entered.fresh.update(wanted)
+            missing = {each.order_id for each in wanted.values()} - {None} - entered.rows.keys()
+            if missing:
+                entered.rows.update(await mapped(model).lock(driver, missing))
+            return entered
 
-        return claim
+        return enter
 
     def from_new(right: Callable[..., Any]) -> Any:
         def take(self: OrderRow, lifecycle: Any, event: Any, evidence: str | None = None) -> Any:
@@ -104,21 +96,42 @@ def repeats_have_effects() -> None:
 
         return take
 
-    plant(inbox, "claim", all_fresh)
+    plant(entry, "enter", all_fresh)
     plant(OrderRow, "take", from_new)
 
 
 def marks_before_publishing() -> None:
     """Note that a message was sent as it is stored; whatever publishes it comes later, or never."""
 
-    def broken(right: Callable[..., Any]) -> Any:
-        async def append(db: Any, messages: Sequence[Outgoing], grace: timedelta) -> None:
-            await right(db, messages, grace)
-            await outbox.mark_sent(db, [message.id for message in messages])
+    async def mark(transaction: Any, messages: Sequence[Outgoing]) -> None:
+        await outbox.Marks(transaction.driver, [message.id for message in messages]).commit()
+
+    _between_storing_and_committing(mark)
+
+
+def _between_storing_and_committing(act: Callable[[Any, Sequence[Outgoing]], Awaitable[None]]) -> None:
+    """Have this done with what a process has stored since it was last done, ahead of each commit of a group."""
+    stored: list[Outgoing] = []
+
+    def noted(right: Callable[..., Any]) -> Any:
+        def append(messages: Sequence[Outgoing], grace: timedelta) -> Any:
+            stored.extend(messages)
+            return right(messages, grace)
 
         return append
 
-    plant(outbox, "append", broken)
+    def between(right: Callable[..., Any]) -> Any:
+        async def commit(transaction: Any, step: edge.Step) -> None:
+            if step is edge.Step.GROUP_COMMIT:
+                messages = stored[:]
+                stored.clear()
+                await act(transaction, messages)
+            await right(transaction, step)
+
+        return commit
+
+    plant(outbox, "append", noted)
+    plant(edge, "commit", between)
 
 
 def acknowledges_before_retrying() -> None:
