@@ -9,13 +9,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from aio_pika import IncomingMessage
 from aiormq.abc import ChannelFrame
 from aiormq.exceptions import ChannelInvalidStateError
 from pamqp.commands import Basic
+
+
+class Delivered(Protocol):
+    """A message that came on a channel."""
+
+    @property
+    def channel(self) -> Any:
+        """The channel. Raises ChannelInvalidStateError once it is closed."""
+        ...
+
+    @property
+    def delivery_tag(self) -> int | None:
+        """The message's number there."""
+        ...
 
 
 class Tags:
@@ -58,7 +72,7 @@ class Acks:
             with suppress(ChannelInvalidStateError):  # with the channel, its tags are gone
                 self._tags(message.channel).handled([_tag(message)])
 
-    async def ack_batch(self, messages: Sequence[IncomingMessage]) -> None:
+    async def ack_batch(self, messages: Sequence[Delivered]) -> None:
         """Acknowledge them. Raises ChannelInvalidStateError if a channel is gone: what came on it comes again."""
         by_channel: defaultdict[Any, list[int]] = defaultdict(list)
         gone: Exception | None = None
@@ -79,6 +93,6 @@ class Acks:
         return self._channels.setdefault(channel, Tags())
 
 
-def _tag(message: IncomingMessage) -> int:
+def _tag(message: Delivered) -> int:
     assert message.delivery_tag is not None  # noqa: S101 - every delivery has one
     return message.delivery_tag

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, cast
 
+import aiormq.connection
 import structlog
 from aio_pika import RobustConnection, connect_robust
 from faststream.rabbit import Channel, RabbitBroker
@@ -21,6 +22,7 @@ from faststream.rabbit.helpers.declarer import RabbitDeclarerImpl
 from typing_extensions import override
 from yarl import URL
 
+from messaging.frames import FrameReader
 from messaging.nodes import at_nodes
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from faststream.rabbit.publisher.producer import AioPikaFastProducerImpl
 
 log = structlog.get_logger(__name__)
+
+aiormq.connection.FrameReceiver = FrameReader  # so does this process read what brokers send
 
 HEARTBEAT = 5
 """Seconds; aiormq gives a silent broker up after three of them and as many seconds: 18 to 20 s in all."""

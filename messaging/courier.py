@@ -15,13 +15,14 @@ from pamqp.commands import Basic
 from messaging import edge
 from messaging.collector import DeadLetter
 from messaging.envelope import ATTEMPT, CONTENT_TYPE, ERROR_CLASS, ERROR_REASON, LAST_FAILURE, REPLAY, Envelope
+from messaging.letters import Letter
 from messaging.metrics import Metrics
 from messaging.outbox import Outgoing
 from messaging.retry import BROKER_HISTORY, failure_headers, properties_of
 from messaging.topology import DEAD, EVENTS, REQUEUE, Delay, retry_tier
 from messaging.tracing import Tracing
 from messaging.unreadable import writable
-from messaging.wire import Letter, Wire
+from messaging.wire import Wire
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +30,6 @@ EVENTS_EXCHANGE = RabbitExchange(EVENTS, type=ExchangeType.TOPIC, durable=True, 
 REQUEUE_EXCHANGE = RabbitExchange(REQUEUE, type=ExchangeType.DIRECT, durable=True, declare=False)
 OF_THE_LAST_TRY = (*BROKER_HISTORY, ATTEMPT, LAST_FAILURE, ERROR_CLASS, ERROR_REASON)
 """Headers that a replay begins without."""
-PERSISTENT = 2
-"""AMQP's delivery mode."""
 DEAD_EXCHANGE = RabbitExchange(DEAD, type=ExchangeType.DIRECT, durable=True, declare=False)
 
 
@@ -134,18 +133,18 @@ class RabbitCourier:
                 self._in_flight.pop(message.id).set_result(message.id in confirmed)
 
     def _letter(self, message: Outgoing) -> Letter:
-        properties = Basic.Properties(
+        return Letter(
+            routing_key=message.name,
+            body=message.body.encode(),
             message_id=str(message.event_id),
-            message_type=message.type,
             correlation_id=str(message.order_id or message.event_id),
+            type=message.type,
             content_type=CONTENT_TYPE,
-            headers=message.headers,
-            delivery_mode=PERSISTENT,
-            timestamp=datetime.now(UTC),
             user_id=self._user,
             app_id=self._app,
+            timestamp=datetime.now(UTC),
+            headers=message.headers,
         )
-        return Letter(message.name, message.body.encode(), properties)
 
     async def _send_once(self, message: Outgoing) -> bool:
         """Send a row, or wait for whoever is sending it: one id is never twice in flight on the channel."""

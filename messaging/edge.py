@@ -17,7 +17,8 @@ from aio_pika.exceptions import ChannelInvalidStateError
 
 if TYPE_CHECKING:
     from messaging.acks import Acks
-    from messaging.wire import Letter, Wire
+    from messaging.letters import Letter
+    from messaging.wire import Wire
 
 
 class Step(StrEnum):

@@ -16,11 +16,11 @@ from typing import Any
 
 import structlog
 from aio_pika import IncomingMessage
-from faststream.rabbit.message import RabbitMessage
 
 from contracts.event import Event
 from messaging import edge, logs
 from messaging.acks import Acks
+from messaging.arrival import Arrival, as_it_arrives
 from messaging.database import is_unavailable
 from messaging.envelope import ATTEMPT, REPLAY, Poison, read_envelope, read_event
 from messaging.outbox import Outgoing
@@ -38,8 +38,7 @@ class _Delivery:
     """A message in progress."""
 
     route: Route
-    raw: IncomingMessage
-    message: RabbitMessage
+    arrival: Arrival
     event: Event
     about: logs.Subject
     began: float
@@ -60,44 +59,43 @@ class FastPath:
         self._applied: list[_Delivery] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def consumer(self, route: Route, slowly: Consume) -> Consume:
-        """What to do with a delivery of this queue, instead of `slowly`, FastStream's own way."""
+    def consumer(self, route: Route, slowly: Consume) -> Callable[[Arrival], Awaitable[None]]:
+        """What takes the deliveries of this queue, instead of `slowly`, FastStream's own way."""
 
-        async def consume(raw: IncomingMessage) -> Any:
-            headers = raw.headers
-            pipeline = self._pipeline
-            if (
-                self._is_traced
-                or raw.redelivered
-                or ATTEMPT in headers
-                or REPLAY in headers
-                or pipeline.executor is None
-            ):
-                return await self._slowly(slowly, raw)
-            message = _read(raw)
-            try:
-                envelope, event = read_envelope(route.queue, message), read_event(route.event, message)
-            except Poison:
-                return await self._slowly(slowly, raw)
-            if not pipeline.lane.try_share():  # a suspect is, or waits to be, alone
-                return await self._slowly(slowly, raw)
-            about = logs.Subject(route.queue, event.name, message)
-            delivery = _Delivery(route, raw, message, event, about, pipeline.started(), slowly)
-            try:
-                with logs.about(about):
-                    prepared = None if route.prepare is None else await pipeline.prepare(route, event)
-                    delivery.work = work = pipeline.work(route, event, envelope, prepared)
-                    outcome = pipeline.running(pipeline.executor).add(work)
-            except Exception as error:  # noqa: BLE001 - every failure has a place to go
-                await self._fail(delivery, error)
-            except asyncio.CancelledError:  # the connection that brought it is lost: it comes again
-                self._end(delivery)
-                raise
-            else:
-                outcome.add_done_callback(partial(self._decided, delivery))
-            return None
+        @as_it_arrives
+        async def consume(arrival: Arrival) -> None:
+            await self.receive(route, slowly, arrival)
 
         return consume
+
+    async def receive(self, route: Route, slowly: Consume, arrival: Arrival) -> None:
+        """Let a delivery join a group; it is acknowledged when that has ended."""
+        headers, pipeline = arrival.headers, self._pipeline
+        if self._is_traced or arrival.redelivered or ATTEMPT in headers or REPLAY in headers or not pipeline.executor:
+            await self._slowly(slowly, arrival)
+            return
+        try:
+            envelope, event = read_envelope(route.queue, arrival), read_event(route.event, arrival)
+        except Poison:
+            await self._slowly(slowly, arrival)
+            return
+        if not pipeline.lane.try_share():  # a suspect is, or waits to be, alone
+            await self._slowly(slowly, arrival)
+            return
+        about = logs.Subject(route.queue, event.name, arrival)
+        delivery = _Delivery(route, arrival, event, about, pipeline.started(), slowly)
+        try:
+            with logs.about(about):
+                prepared = None if route.prepare is None else await pipeline.prepare(route, event)
+                delivery.work = work = pipeline.work(route, event, envelope, prepared)
+                outcome = pipeline.running(pipeline.executor).add(work)
+        except Exception as error:  # noqa: BLE001 - every failure has a place to go
+            await self._fail(delivery, error)
+        except asyncio.CancelledError:  # the connection that brought it is lost: it comes again
+            self._end(delivery)
+            raise
+        else:
+            outcome.add_done_callback(partial(self._decided, delivery))
 
     def _decided(self, delivery: _Delivery, outcome: asyncio.Future[list[Outgoing]]) -> None:
         """A group has ended; its members come one after another, in one turn of the event loop."""
@@ -150,30 +148,30 @@ class FastPath:
             with logs.about(delivery.about):
                 self._pipeline.count(delivery.route, delivery.event, delivery.work)
         try:
-            await edge.ack_batch(self._acks, [delivery.raw for delivery in deliveries])
+            await edge.ack_batch(self._acks, [delivery.arrival for delivery in deliveries])
         except edge.AckLost as lost:
             log.info("messages come again", reason=str(lost), most=len(deliveries))
         finally:
             for delivery in deliveries:
                 self._end(delivery)
 
-    async def _slowly(self, slowly: Consume, raw: IncomingMessage) -> Any:
+    async def _slowly(self, slowly: Consume, arrival: Arrival) -> None:
         try:
-            return await slowly(raw)
+            await slowly(arrival.incoming)
         finally:
-            self._acks.note(raw)
+            self._acks.note(arrival.incoming)
 
     async def _fail(self, delivery: _Delivery, error: BaseException) -> None:
         """What is held, or waits for its database, does so by FastStream's way; the rest is given back or set aside."""
         self._leave(delivery)
         try:
             if isinstance(error, Wait) or (delivery.work is None and is_unavailable(error)):
-                await delivery.slowly(delivery.raw)
+                await delivery.slowly(delivery.arrival.incoming)
             elif not isinstance(error, NotRunning):  # else unacknowledged: it comes again, to a service that runs
                 with logs.about(delivery.about):
-                    await self._pipeline.dispose(delivery.route, delivery.message, error)
+                    await self._pipeline.dispose(delivery.route, delivery.arrival.message, error)
         finally:
-            self._acks.note(delivery.raw)
+            self._acks.note(delivery.arrival.incoming)
             self._end(delivery)
 
     def _leave(self, delivery: _Delivery) -> None:
@@ -191,15 +189,3 @@ class FastPath:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _read(raw: IncomingMessage) -> RabbitMessage:
-    """The delivery as FastStream's parser gives it."""
-    return RabbitMessage(
-        body=raw.body,
-        headers=raw.headers,
-        content_type=raw.content_type,
-        message_id=raw.message_id or "",
-        correlation_id=raw.correlation_id or "",
-        raw_message=raw,
-    )

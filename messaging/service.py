@@ -39,7 +39,7 @@ from messaging.metrics import Metrics
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
 from messaging.outcome import Again
-from messaging.pipeline import Pipeline, Route, custody
+from messaging.pipeline import NotRunning, Pipeline, Route, custody
 from messaging.relay import Marker, Relay, prune
 from messaging.retry import RetryPolicy
 from messaging.settings import ServiceSettings
@@ -333,7 +333,7 @@ class Service:
             description=route.handler.__doc__,
         )
         subscriber(consume)
-        subscriber.consume = cast("Any", self._fast_path.consumer(route, subscriber.consume))
+        subscriber.consume = cast("Any", self._fast_path.consumer(route, _whenever_it_comes(subscriber)))
 
     def _collect_from(self, queue: str) -> None:
         async def take(message: Any) -> None:
@@ -353,6 +353,7 @@ class Service:
             title=queue,
         )
         subscriber(take)
+        subscriber.consume = cast("Any", _whenever_it_comes(subscriber))
 
     async def _check_broker(self) -> None:
         if not self.broker.connected:
@@ -361,6 +362,19 @@ class Service:
         if idle := await self.intake.idle_queues():
             msg = f"nobody consumes {', '.join(idle)}"
             raise NotConsuming(msg)
+
+
+def _whenever_it_comes(subscriber: Any) -> Callable[[Any], Awaitable[None]]:
+    """FastStream's way of a delivery, for those, too, that come ahead of its own word that the subscriber runs.
+
+    `subscriber.consume` drops these unacknowledged, and nobody has them again before the connection ends.
+    """
+
+    async def consume(raw: Any) -> None:
+        with contextlib.suppress(NotRunning):  # it stays unacknowledged, and comes again, to a service that runs
+            await subscriber.process_message(raw)
+
+    return consume
 
 
 def _end_process_on_error(starting: asyncio.Task[None]) -> None:

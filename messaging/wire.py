@@ -9,26 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from aiormq.abc import ChannelFrame
-from pamqp.commands import Basic
-from pamqp.header import ContentHeader
+
+from messaging.letters import Letter
 
 Confirmation = asyncio.Future[object]
 """Ends with Basic.Ack, or with why there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A message and where it goes."""
-
-    routing_key: str
-    body: bytes
-    properties: Basic.Properties
-    """With a message id: a returned message is known by it."""
 
 
 class Wire:
@@ -45,10 +34,10 @@ class Wire:
             first = channel.delivery_tag + 1
             confirmations = [self._expect(channel, letter) for letter in letters]
             written = channel.create_future()
-            frames = [frame for letter in letters for frame in self._frames(channel, letter)]
-            batch = ChannelFrame.marshall(channel.number, frames, written)  # pyright: ignore[reportUnknownMemberType]
+            number, most = channel.number, channel.max_content_size
+            frames = (frame for letter in letters for frame in letter.frames(number, self._exchange, most))
             try:
-                await channel.write_queue.put(batch)
+                await channel.write_queue.put(ChannelFrame(b"".join(frames), should_close=False, drain_future=written))
             except BaseException:  # the broker has seen none: their sequence numbers are free again
                 for tag in range(first, first + len(letters)):
                     channel.confirmations.pop(tag).cancel()
@@ -63,19 +52,12 @@ class Wire:
     @staticmethod
     def _expect(channel: Any, letter: Letter) -> Confirmation:
         channel.delivery_tag += 1
-        tag, message_id = channel.delivery_tag, str(letter.properties.message_id)
+        tag, message_id = channel.delivery_tag, letter.message_id
         confirmation: Confirmation = channel.create_future()
         channel.confirmations[tag] = confirmation
         channel.message_id_delivery_tag[message_id] = tag
         confirmation.add_done_callback(partial(_forget, channel, message_id, tag))
         return confirmation
-
-    def _frames(self, channel: Any, letter: Letter) -> list[Any]:
-        return [
-            Basic.Publish(exchange=self._exchange, routing_key=letter.routing_key, mandatory=True),
-            ContentHeader(properties=letter.properties, body_size=len(letter.body)),
-            *channel._split_body(letter.body),  # noqa: SLF001
-        ]
 
 
 def _forget(channel: Any, message_id: str, tag: int, confirmation: Confirmation) -> None:

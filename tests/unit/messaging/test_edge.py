@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from aio_pika.exceptions import ChannelInvalidStateError
-from pamqp.commands import Basic
 
 from messaging import edge
-from messaging.wire import Letter, Wire
+from messaging.letters import Letter
+from messaging.wire import Wire
 
 
 class Broker:
@@ -78,7 +79,7 @@ async def test_a_closed_channel_is_told_apart() -> None:
     """Its connection is alive, so nobody else replaces it: after a deleted exchange, say."""
     with pytest.raises(edge.ChannelClosed, match="not opened"):
         await publish(closed)
-    letter = Letter("order.created", b"x", Basic.Properties())
+    letter = Letter("order.created", b"x", "id", "order", "type", "text", "user", "app", datetime.now(UTC), {})
     said = await edge.publish_batch(Wire("events", closed), [letter, letter], edge.Step.EVENT_PUBLISH, 5)
     assert [type(word) for word in said] == [edge.ChannelClosed] * 2
 

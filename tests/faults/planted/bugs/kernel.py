@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from messaging import edge, entry, outbox
+from messaging.arrival import Arrival
 from messaging.courier import RabbitCourier
 from messaging.entry import Entered, Wanted
 from messaging.fast_path import FastPath
@@ -26,21 +27,16 @@ def acknowledges_first() -> None:
     """Acknowledge a message as it comes, ahead of its effect's commit, and never after it."""
 
     def broken(right: Callable[..., Any]) -> Any:
-        def consumer(self: FastPath, *given: Any) -> Any:
-            consume = right(self, *given)
+        async def receive(self: FastPath, route: Any, slowly: Any, arrival: Arrival) -> None:
+            await _acknowledge(arrival.incoming)
+            await right(self, route, slowly, arrival)
 
-            async def early(raw: Any) -> Any:
-                await _acknowledge(raw)
-                return await consume(raw)
-
-            return early
-
-        return consumer
+        return receive
 
     async def nothing(*_: Any) -> None:
         return None
 
-    plant(FastPath, "consumer", broken)
+    plant(FastPath, "receive", broken)
     plant(edge, "ack_batch", lambda _: nothing)
 
 
