@@ -22,7 +22,7 @@ from tests.invariants.expectations import Parked
 
 DRAIN_SECONDS = 240
 """Patience until nothing moves: what a full queue refused, RabbitMQ's own dead-lettering from a tier offers it again
-after 180 s (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering)."""
+every 10 s (deploy/rabbitmq/advanced.config), some of it each time."""
 _ALL = tuple(f"I{number}" for number in range(1, 10))
 _SPOILT = ("I1", "I2", "I3", "I4")
 _UNSETTLED = "SELECT count(*) AS orders FROM orders WHERE next_deadline IS NOT NULL"
