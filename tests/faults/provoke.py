@@ -99,9 +99,12 @@ async def _poison(trial: Trial, kill: Kill) -> None:
     queue = trial.dice.choice(_queues(kill.process))
     message_id, order_id = (str(UUID(int=trial.dice.getrandbits(128), version=4)) for _ in range(2))
     message = aio_pika.Message(b"{", message_id=message_id, correlation_id=order_id, delivery_mode=2)
+    parked, expected = Parked(queue, order_id, "Poison"), trial.lab.expected
     async with _channel(trial.lab) as channel:
+        expected.uncertain.add(parked)  # whoever is killed meanwhile, this is not asked for any more
         await (await channel.get_exchange(REQUEUE, ensure=False)).publish(message, queue)
-    trial.lab.expected.parked.append(Parked(queue, order_id, "Poison"))
+        expected.uncertain.discard(parked)
+        expected.parked.append(parked)
 
 
 async def prepared(trial: Trial, kill: Kill) -> None:

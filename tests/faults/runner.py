@@ -82,6 +82,7 @@ async def do(lab: Lab, fault: Fault, form: Form, seed: int, rate: float | None =
         async with fault.around(trial) if fault.around else nullcontext():
             await _under_load(fault, trial, outcome)
             await _judge(lab, outcome, _SPOILT if fault.spoils else _ALL)
+        outcome.error = "; ".join(trial.undone)
     except Exception as error:  # noqa: BLE001 - told, whatever it is: the other faults are still to be done
         outcome.error = f"{type(error).__name__}: {error}"
     outcome.accepted = len(load.accepted)
