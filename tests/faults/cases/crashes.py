@@ -30,7 +30,7 @@ _UNSAID = """
 """
 
 
-async def crash_points(trial: Trial, only: Sequence[Kill] = ()) -> None:
+async def crash_points(trial: Trial, only: Sequence[Kill] = (), patience: float = PATIENCE) -> None:
     """Kill services at points, each at one after the other; then jobs. It fails if one did not come by its point."""
     kills = only or _KILLS[trial.form]
     chains = [found for name in SERVICES if (found := [kill for kill in kills if kill.process == name])]
@@ -38,12 +38,12 @@ async def crash_points(trial: Trial, only: Sequence[Kill] = ()) -> None:
     if trial.form == "full":
         for chain in chains:
             with trial.harm():
-                missed += await _chain(trial, chain)
+                missed += await _chain(trial, chain, patience)
             await trial.flowing()
             await trial.caught_up()  # the next service's kills are not to be counted among this one's
     else:
         with trial.harm():
-            missed += itertools.chain(*await asyncio.gather(*(_chain(trial, chain) for chain in chains)))
+            missed += itertools.chain(*await asyncio.gather(*(_chain(trial, chain, patience) for chain in chains)))
     if any(kill.process == CONTROL_ROOM for kill in kills):
         await nothing_left_to_replay(trial.lab)
     missed += [kill for kill in kills if kill.process not in SERVICES and not await jobs.killed(trial.lab, kill)]
@@ -51,14 +51,14 @@ async def crash_points(trial: Trial, only: Sequence[Kill] = ()) -> None:
     trial.undone += [f"{kill} was not killed" for kill in missed]
 
 
-async def _chain(trial: Trial, kills: Sequence[Kill]) -> list[Kill]:
+async def _chain(trial: Trial, kills: Sequence[Kill], patience: float) -> list[Kill]:
     """Kill one service at these points, one after the other; returns those that it did not come by."""
     name, missed = kills[0].process, list[Kill]()
     for kill in kills:
         await asyncio.to_thread(trial.lab.end, name, signal.SIGTERM)
         await prepared(trial, kill)
         async with provoking(trial, kill):
-            if not await _died(_armed(trial, kill)):
+            if not await _died(_armed(trial, kill), patience):
                 missed.append(kill)
     await asyncio.to_thread(trial.lab.end, name, signal.SIGTERM)
     await trial.lab.start(name)
@@ -75,14 +75,14 @@ def _armed(trial: Trial, kill: Kill) -> Process:
     return trial.lab.launch(kill.process, *launcher, **environment)
 
 
-async def _died(process: Process) -> bool:
+async def _died(process: Process, patience: float) -> bool:
     """Whether it was killed at its point."""
 
     async def ended() -> bool:
         return not process.running
 
     try:
-        await until(ended, PATIENCE)
+        await until(ended, patience)
     except AssertionError:
         return False
     assert process.returncode == -signal.SIGKILL, f"{process.name} ended with {process.returncode}{process.log_end()}"
