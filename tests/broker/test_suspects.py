@@ -62,7 +62,7 @@ async def test_what_comes_again_runs_side_by_side(broker: Broker, probe_database
 
 async def test_what_was_noted_before_runs_alone(broker: Broker, probe_database: Database) -> None:
     """A process died over this one when it was noted: it has no company, and is applied all the same."""
-    note = text("INSERT INTO suspects (event_id, queue, tries) VALUES (:event_id, :queue, 1)")
+    note = text("INSERT INTO suspects (event_id, queue, tries) VALUES (:event_id, :queue, 0)")
     async with probe_database.engine.begin() as connection:
         await connection.execute(note, {"event_id": NOTED.event_id, "queue": QUEUE})
     await _redelivered(broker)

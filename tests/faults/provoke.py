@@ -40,7 +40,7 @@ _STEADY = "DROP TRIGGER IF EXISTS stumble ON inbox; DROP FUNCTION IF EXISTS stum
 _BUG = "Bug"
 _INNOCENT = (_BUG, "KillsItsProcess")
 """Error classes of messages that were parked although nothing is wrong with them: by us, and because their process was
-killed three times while it handled them, as happens to a bystander of so many kills. An operator sends them again."""
+killed each time that it handled them, as happens to a bystander of so many kills. An operator sends them again."""
 _LEFT = f"SELECT count(*) AS left FROM dead_letters WHERE error_class IN {_INNOCENT} AND state <> 'done'"  # noqa: S608
 _HEARD: Mapping[str, tuple[str, str]] = {
     API: ("payment.authorized", "payment"),
