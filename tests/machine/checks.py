@@ -61,8 +61,10 @@ class Placed:
         return self.card in DOWN or self.city in DOWN
 
 
-async def problems(world: World, placed: Mapping[UUID, Placed], *, lost: Collection[Letter] = ()) -> list[str]:
-    """Everything that is wrong, as sentences; empty when all is well. `lost`: those that were lost on the way."""
+async def problems(
+    world: World, placed: Mapping[UUID, Placed], *, lost: bool = False, letters: Collection[Letter] = ()
+) -> list[str]:
+    """Everything that is wrong, as sentences; empty when all is well. `lost`: messages were lost, these `letters`."""
     found = await books.read(world.urls)
     expected = await _expected(world, placed, found)
     violations = [
@@ -82,7 +84,7 @@ async def problems(world: World, placed: Mapping[UUID, Placed], *, lost: Collect
         for letter in world.network.parked
         if not _may_park(letter, placed)
     ]
-    gone = {*killers, *((letter.message_id, letter.queue) for letter in lost)}  # nothing that came again clears them
+    gone = {*killers, *((letter.message_id, letter.queue) for letter in letters)}  # nothing that came again clears them
     for name in SERVICES:
         suspects = await world.sql(name, "SELECT event_id::text, queue FROM suspects")
         said += [f"{row} is suspected still" for row in suspects if tuple(row.values()) not in gone]

@@ -198,7 +198,7 @@ class Machine(RuleBasedStateMachine):
         """Deliver everything, say again what is not settled, and look at the books."""
         self._run(self.world.settle())
         self.final_is_final()
-        self._complain(self._run(problems(self.world, self.placed, lost=self.lost)))
+        self._complain(self._run(problems(self.world, self.placed, lost=bool(self.lost), letters=self.lost)))
 
     def place(self, wish: Placed) -> None:
         """Place an order, unless there are enough."""
