@@ -103,6 +103,7 @@ class Pipeline:
         self._tracing = tracing
         self.away = Away()
         self.lane = Lane()
+        self._first_time = asyncio.Semaphore(suspects.MOST_TOGETHER)
         self.executor: GroupExecutor | None = None
         self.courier: Courier | None = None
         self.mark_sent: Callable[[Sequence[Outgoing]], None] = lambda _: None
@@ -139,18 +140,29 @@ class Pipeline:
                 return
 
     async def _handle(self, route: Route, event: Event, envelope: Envelope, hold: _Hold) -> None:
-        """Apply an ordinary message beside others, a suspect alone."""
+        """Apply an ordinary message beside others, a redelivered one that was noted before alone.
+
+        One that comes again for the first time may just have been waiting in a process that died, or whose connection
+        was lost, as hundreds at once do: it is noted, and runs beside others.
+        """
         if not envelope.redelivered:
             async with self.lane.shared():
                 await self._apply(route, event, envelope, hold)
             return
         key = Key(event.event_id, route.queue, envelope.redrive)
+        async with self._first_time, self.lane.shared():
+            if await self._when_back(lambda: suspects.note_first(self._database, key), hold):
+                await self._apply_noted(route, event, envelope, hold, key)
+                return
         async with self.lane.alone():
             await self._when_back(lambda: suspects.note(self._database, key), hold)
-            try:
-                await self._apply(route, event, envelope, hold)
-            finally:
-                await self._when_back(lambda: suspects.clear(self._database, key), hold)
+            await self._apply_noted(route, event, envelope, hold, key)
+
+    async def _apply_noted(self, route: Route, event: Event, envelope: Envelope, hold: _Hold, key: Key) -> None:
+        try:
+            await self._apply(route, event, envelope, hold)
+        finally:
+            await self._when_back(lambda: suspects.clear(self._database, key), hold)
 
     async def _apply(self, route: Route, event: Event, envelope: Envelope, hold: _Hold) -> None:
         prepared = await self._when_back(lambda: self.prepare(route, event), hold)

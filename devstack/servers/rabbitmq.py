@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from devstack.errors import StackError
+from devstack.paths import CHECKOUT
 from devstack.ports import any_free_port, is_listening
 from devstack.process import Process
 from devstack.servers import brokers
@@ -23,6 +24,8 @@ _FRESH_DEPTHS = "-rabbit quorum_tick_interval 1000"  # milliseconds, not five se
 _OPEN_FILES = 65_536
 """Each queue and connection holds some. A node that has used up its limit, often 1,024, just stops answering."""
 _PLUGINS = ("rabbitmq_management",)
+_ADVANCED = CHECKOUT / "deploy" / "rabbitmq" / "advanced.config"
+"""What rabbitmq.conf cannot say: the same in every environment."""
 
 
 class RabbitServer:
@@ -174,6 +177,7 @@ class RabbitServer:
             "HOME": str(folder),
             "RABBITMQ_NODENAME": "orders@localhost",
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(_ADVANCED),
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),

@@ -43,6 +43,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int,
         *("--publish", "127.0.0.1::5671", "--publish", "127.0.0.1::15671", "--publish", "127.0.0.1::5672"),
         *("--volume", f"{folder / 'data'}:/var/lib/rabbitmq"),
         *("--volume", f"{FOLDER / 'host' / 'rabbitmq.conf'}:{CONFIGURATION}/20-orders.conf:ro"),
+        *("--volume", f"{FOLDER / 'host' / 'advanced.config'}:/etc/rabbitmq/advanced.config:ro"),
         *("--volume", f"{password}:{CONFIGURATION}/30-password.conf:ro"),
         "rabbitmq:4-management",
     ).strip()

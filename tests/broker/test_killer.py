@@ -40,7 +40,7 @@ asyncio.run(main())
 
 
 async def test_a_killer_is_parked_alone(broker: Broker, probe_database: Database) -> None:
-    """A message that kills its process each time is parked after three deaths; its 500 neighbours are each counted."""
+    """A message that kills its process each time is parked after four deaths, two of them alone."""
     events = orders(NEIGHBOURS)
     await broker.publish(*events)
     deaths = 0
@@ -62,7 +62,7 @@ async def test_a_killer_is_parked_alone(broker: Broker, probe_database: Database
         deaths += 1
     process.terminate()
     await process.wait()
-    assert deaths == 3
+    assert deaths == 4
     parked = await broker.take(f"{QUEUE}.dlq")
     assert parked.message_id == str(KILLER.event_id)
     assert parked.headers["x-error-class"] == "KillsItsProcess"

@@ -150,3 +150,10 @@ def test_rabbitmq_is_the_process_that_it_says_and_answers_ctl(rabbitmq_server: R
     assert "beam.smp" in command(rabbitmq_server.pid)
     assert "orders" in rabbitmq_server.ctl("list_users", "--silent")
     os.kill(rabbitmq_server.pid, signal.SIGCONT)  # raises if it were not there
+
+
+@pytest.mark.broker
+def test_rabbitmq_reads_the_settings_of_every_environment(rabbitmq_server: RabbitServer) -> None:
+    """Milliseconds after which a retry tier offers again what a work queue refused, of advanced.config."""
+    asked = "application:get_env(rabbit, dead_letter_worker_publisher_confirm_timeout)."
+    assert "{ok,10000}" in rabbitmq_server.ctl("eval", asked)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from tests.faults import report
+from tests.faults.cases.crashes import at_points
 from tests.faults.catalogue import FAULTS, SHOWN_ELSEWHERE, chosen
 from tests.faults.fault import Fault, Form
 from tests.faults.runner import Outcome
@@ -34,6 +35,10 @@ def faults(  # noqa: PLR0913 - each is an option of the command line
     full: Annotated[bool, typer.Option("--full", help="Every fault, 50 orders/s, 1,000 orders each: hours.")] = False,
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="This fault; may be given several times. See --list.")
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option("--at", metavar="POINT", help="Crash points alone, and of them those whose names hold this."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Repeats a run; it is printed by each.", show_default="drawn")] = 0,
     rate: Annotated[
@@ -59,9 +64,9 @@ def faults(  # noqa: PLR0913 - each is an option of the command line
     else:
         form: Form = "smoke" if smoke else "full" if full else "short"
         try:
-            wanted = chosen("full" if minutes else form, only or ())
+            wanted = [at_points(form, at)] if at else chosen("full" if minutes else form, only or ())
         except LookupError as unknown:
-            raise typer.BadParameter(str(unknown), param_hint="--only") from None
+            raise typer.BadParameter(str(unknown), param_hint="--at" if at else "--only") from None
         raise typer.Exit(_do(wanted, form, seed or random.SystemRandom().randrange(1, 1_000_000), minutes, rate))
 
 

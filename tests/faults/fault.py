@@ -1,6 +1,7 @@
 """What a fault is, and what an injection of one is given."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
@@ -10,7 +11,7 @@ from typing import Literal
 
 from tests.broker.proxy import Proxy
 from tests.broker.rabbit import until
-from tests.faults.figures import Span, finished
+from tests.faults.figures import Span, finished, unfinished
 from tests.faults.lab import Lab
 from tests.faults.load import Load, Mix
 
@@ -65,6 +66,8 @@ class Trial:
     form: Form
     spans: list[Span] = field(default_factory=list[Span])
     notes: list[Note] = field(default_factory=list[Note])
+    undone: list[str] = field(default_factory=list[str])
+    """What was to be done, and could not be: the fault counts as not done, after all is judged."""
     proxies: Mapping[str, Proxy] = field(default_factory=dict[str, Proxy])
     """In front of a server, by the service that speaks to it through them."""
 
@@ -96,6 +99,16 @@ class Trial:
             return bool(await finished(database, since))
 
         await until(flows, patience)
+
+    async def caught_up(self, patience: float = 60) -> None:
+        """Wait until every order that was placed before the end of the last harm is final; at most so long."""
+        database, since = self.lab.system.wiring.databases["order_api"], self.spans[-1].rose
+
+        async def none_left() -> bool:
+            return not await unfinished(database, since)
+
+        with contextlib.suppress(AssertionError):  # the recovery tells
+            await until(none_left, patience)
 
     async def lasting(self, share: float = 1.0) -> None:
         """Let it go wrong for as long as this form of the run allows."""

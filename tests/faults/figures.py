@@ -15,6 +15,10 @@ _FINISHED = """
     GROUP BY order_id, orders.created_at
 """
 """Without what a service wrote whose clock was fast."""
+_UNFINISHED = """
+    SELECT count(*) FROM orders WHERE created_at <= $1 AND NOT EXISTS (
+        SELECT FROM facts WHERE facts.order_id = orders.order_id AND status_after IN ('ready', 'rejected', 'cancelled'))
+"""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,15 @@ async def finished(database: str, since: float) -> list[Order]:
     finally:
         await connection.close()
     return [Order(row["placed"].timestamp(), row["finished"].timestamp()) for row in rows]
+
+
+async def unfinished(database: str, until: float) -> int:
+    """How many orders that were placed until then are not final."""
+    connection: Any = await asyncpg.connect(database)
+    try:
+        return await connection.fetchval(_UNFINISHED, datetime.fromtimestamp(until, UTC))
+    finally:
+        await connection.close()
 
 
 def recovery(orders: Sequence[Order], spans: Sequence[Span]) -> Recovery:

@@ -30,6 +30,8 @@ TRIES = 40
 PAUSE = 0.5
 """Seconds before an order whose answer was lost is asked for again."""
 CONNECTIONS = 200
+"""Requests that are asked at the same time. While a database says nothing, customers wait for their turn to ask; that
+is no time of the API's."""
 _IN_PROGRESS = 409
 """The same request is being answered to somebody else: ask again."""
 _EXPECTED = {200, 201, 422, _IN_PROGRESS}
@@ -88,6 +90,7 @@ class Load:
     unknown: int = 0
     """Orders of which the client never learned what became of them."""
     _clients: dict[str, httpx2.AsyncClient] = field(default_factory=dict[str, httpx2.AsyncClient])
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS))
 
     async def run(self, over: asyncio.Event) -> None:
         """Order until told to stop; return when everybody has an answer, or gave up."""
@@ -126,7 +129,8 @@ class Load:
         if wanted.cancel_after is not None:
             await asyncio.sleep(wanted.cancel_after)
             try:
-                await self._client().post(f"/orders/{found}/cancel")
+                async with self._turns:
+                    await self._client().post(f"/orders/{found}/cancel")
             except httpx2.TransportError:
                 return  # it may end either way in any case
 
@@ -140,7 +144,8 @@ class Load:
         return None
 
     async def _once(self, body: Mapping[str, Any], key: str) -> Answer:
-        answer = await ask(self._client(), body, key)
+        async with self._turns:
+            answer = await ask(self._client(), body, key)
         self.answers.append(answer)
         if not answer.indeterminate and answer.status not in _EXPECTED:
             self.wrong.append(f"POST /orders was answered with {answer.status}")

@@ -40,7 +40,7 @@ _STEADY = "DROP TRIGGER IF EXISTS stumble ON inbox; DROP FUNCTION IF EXISTS stum
 _BUG = "Bug"
 _INNOCENT = (_BUG, "KillsItsProcess")
 """Error classes of messages that were parked although nothing is wrong with them: by us, and because their process was
-killed three times while it handled them, as happens to a bystander of so many kills. An operator sends them again."""
+killed each time that it handled them, as happens to a bystander of so many kills. An operator sends them again."""
 _LEFT = f"SELECT count(*) AS left FROM dead_letters WHERE error_class IN {_INNOCENT} AND state <> 'done'"  # noqa: S608
 _HEARD: Mapping[str, tuple[str, str]] = {
     API: ("payment.authorized", "payment"),
@@ -99,9 +99,12 @@ async def _poison(trial: Trial, kill: Kill) -> None:
     queue = trial.dice.choice(_queues(kill.process))
     message_id, order_id = (str(UUID(int=trial.dice.getrandbits(128), version=4)) for _ in range(2))
     message = aio_pika.Message(b"{", message_id=message_id, correlation_id=order_id, delivery_mode=2)
+    parked, expected = Parked(queue, order_id, "Poison"), trial.lab.expected
     async with _channel(trial.lab) as channel:
+        expected.uncertain.add(parked)  # whoever is killed meanwhile, this is not asked for any more
         await (await channel.get_exchange(REQUEUE, ensure=False)).publish(message, queue)
-    trial.lab.expected.parked.append(Parked(queue, order_id, "Poison"))
+        expected.uncertain.discard(parked)
+        expected.parked.append(parked)
 
 
 async def prepared(trial: Trial, kill: Kill) -> None:

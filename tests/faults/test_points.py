@@ -4,10 +4,13 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from devstack.services import SERVICES
 from messaging.edge import Step
 from tests.architecture.rules import ROOT, SHIPPED
 from tests.faults import points
+from tests.faults.cases.crashes import at_points
 
 
 def steps_in(source: str) -> Iterator[str]:
@@ -53,3 +56,10 @@ def test_every_service_is_killed() -> None:
     assert {(kill.process, kill.step, kill.side) for kill in points.TEN} <= {
         (kill.process, kill.step, kill.side) for kill in points.ALL
     }
+
+
+def test_points_can_be_named() -> None:
+    """`--at` takes part of a name; one that is in none of them is refused, not taken for nothing to do."""
+    assert at_points("full", ["payment at message.ack"]).name == "crash-points"
+    with pytest.raises(LookupError, match="no crash point of the short form"):
+        at_points("short", ["replay.publish"])

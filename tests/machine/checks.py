@@ -1,6 +1,6 @@
 """What must hold once nothing moves any more, read from the four databases by the independent checker's rules."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -61,8 +61,10 @@ class Placed:
         return self.card in DOWN or self.city in DOWN
 
 
-async def problems(world: World, placed: Mapping[UUID, Placed], *, lost: bool = False) -> list[str]:
-    """Everything that is wrong, as sentences; empty when all is well. `lost`: messages were lost on the way."""
+async def problems(
+    world: World, placed: Mapping[UUID, Placed], *, lost: bool = False, letters: Collection[Letter] = ()
+) -> list[str]:
+    """Everything that is wrong, as sentences; empty when all is well. `lost`: messages were lost, these `letters`."""
     found = await books.read(world.urls)
     expected = await _expected(world, placed, found)
     violations = [
@@ -82,14 +84,15 @@ async def problems(world: World, placed: Mapping[UUID, Placed], *, lost: bool = 
         for letter in world.network.parked
         if not _may_park(letter, placed)
     ]
+    gone = {*killers, *((letter.message_id, letter.queue) for letter in letters)}  # nothing that came again clears them
     for name in SERVICES:
         suspects = await world.sql(name, "SELECT event_id::text, queue FROM suspects")
-        said += [f"{row} is suspected still" for row in suspects if tuple(row.values()) not in killers]
+        said += [f"{row} is suspected still" for row in suspects if tuple(row.values()) not in gone]
     return said
 
 
 def is_killer(letter: Letter) -> bool:
-    """Whether the letter was parked since three processes died with it in their hands; then it is as good as lost."""
+    """Whether the letter was parked since its processes died with it in their hands; then it is as good as lost."""
     return letter.headers.get(ERROR_CLASS) == KillsItsProcess.__name__
 
 

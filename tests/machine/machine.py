@@ -63,7 +63,7 @@ class Machine(RuleBasedStateMachine):
         self.world = world
         self.placed: dict[UUID, Placed] = {}
         self.final: dict[str, str] = {}
-        self.lost = False
+        self.lost: list[Letter] = []
         self.goods = 0
         self._run(world.reset())
 
@@ -128,7 +128,7 @@ class Machine(RuleBasedStateMachine):
     @rule(pick=PICK)
     def lose(self, pick: int) -> None:
         """Lose a letter for good, as with a broker that was wiped."""
-        self.lost = bool(self._letters([pick])) or self.lost
+        self.lost += self._letters([pick])
 
     @rule(picks=PICKS)
     def replay(self, picks: list[int]) -> None:
@@ -198,7 +198,7 @@ class Machine(RuleBasedStateMachine):
         """Deliver everything, say again what is not settled, and look at the books."""
         self._run(self.world.settle())
         self.final_is_final()
-        self._complain(self._run(problems(self.world, self.placed, lost=self.lost)))
+        self._complain(self._run(problems(self.world, self.placed, lost=bool(self.lost), letters=self.lost)))
 
     def place(self, wish: Placed) -> None:
         """Place an order, unless there are enough."""

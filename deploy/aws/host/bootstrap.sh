@@ -229,7 +229,7 @@ broker() {
         --value "$(<"$data/tls/certificate.pem")" >"$run/answer"
     secret administrator/amqp_password
     printf 'default_pass = %s\n' "$(<"$run/secrets/administrator/amqp_password")" >"$run/password.conf"
-    install -m 0444 "$files/rabbitmq.conf" "$run/rabbitmq.conf"
+    install -m 0444 "$files/rabbitmq.conf" "$files/advanced.config" "$run"
     chown "$rabbit:$rabbit" "$run/password.conf"
     log_in
     mapfile -t options < <(logs_to hosts "rabbitmq/$INSTANCE")
@@ -237,6 +237,7 @@ broker() {
     docker run --detach --name rabbitmq --hostname rabbitmq --restart on-failure --stop-timeout 60 \
         --publish 5671:5671 --publish 15671:15671 --ulimit nofile=65536 "${options[@]}" \
         --volume "$data:/var/lib/rabbitmq" --volume "$run/rabbitmq.conf:/etc/rabbitmq/conf.d/20-orders.conf:ro" \
+        --volume "$run/advanced.config:/etc/rabbitmq/advanced.config:ro" \
         --volume "$run/password.conf:/etc/rabbitmq/conf.d/30-password.conf:ro" "$IMAGES-rabbitmq:$RELEASE"
     local until=$((SECONDS + ready_within))
     # As root it might make the node's cookie ahead of the node, which could not read it then.
