@@ -9,7 +9,7 @@ export "${prefix}_HTTP_HOST=0.0.0.0" "${prefix}_HTTP_PORT=8000" "${prefix}_LOG_F
 case $SERVICE in
 order_api | operations)
     exec python -m uvicorn "$SERVICE.app:api" --host 0.0.0.0 --port 8000 --no-access-log \
-        --timeout-graceful-shutdown 10 --log-level warning
+        --http rest.bounded_http:BoundedHttp --ws none --timeout-graceful-shutdown 10 --log-level warning
     ;;
 *) exec python -m faststream run "$SERVICE.app:app" ;;
 esac

@@ -20,6 +20,7 @@ SERVICES = (API, *CONSUMERS, CONTROL_ROOM)
 """Every service, by its package: what is started, documented and checked."""
 _STOPPING = ("--timeout-graceful-shutdown", "10")
 """Seconds for the requests in progress when the process is asked to end."""
+_HTTP = ("--http", "rest.bounded_http:BoundedHttp", "--ws", "none")
 SEEDED = (API, "inventory", CONTROL_ROOM)
 SPOKEN_TO = (API, CONTROL_ROOM)
 """Services that are spoken to by REST."""
@@ -81,7 +82,8 @@ def service_process(service: str, wiring: Wiring, logs: Path) -> Process:
     """Return the process of a service, not started. It is ready when GET /readyz answers 200."""
     if service in SPOKEN_TO:
         port = str(wiring.http_ports[service])
-        command = ["uvicorn", f"{service}.app:api", "--host", HOST, "--port", port, "--no-access-log", *_STOPPING]
+        options = ["--host", HOST, "--port", port, "--no-access-log", *_HTTP, *_STOPPING]
+        command = ["uvicorn", f"{service}.app:api", *options]
     else:
         command = ["faststream", "run", f"{service}.app:app"]
     return _python(service, command, wiring.environment(service), logs)

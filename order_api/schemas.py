@@ -74,7 +74,7 @@ class ShippingAddress(Wish):
 
     def as_said(self) -> Address:
         """Return the address as events carry it."""
-        return Address.model_validate(self.model_dump())
+        return Address.model_validate(self, from_attributes=True)
 
 
 class PlaceOrder(Wish):
@@ -132,7 +132,7 @@ class OrderView(Discreet):
             customer_id=event.customer_id,
             currency=event.total.currency,
             total=event.total.amount,
-            items=[Item.model_validate(line.model_dump()) for line in event.items],
+            items=[Item.model_validate(line, from_attributes=True) for line in event.items],
             created_at=event.occurred_at,
             updated_at=event.occurred_at,
         )

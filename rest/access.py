@@ -4,19 +4,28 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
+from starlette.requests import HTTPConnection
 
 from rest.authentication import CALLER, REALM
 from rest.callers import Caller, Scope
 from rest.problems import Kind, Problem
 
-_documented = HTTPBearer(
+
+class _Documented(HTTPBearer):
+    """Is in the OpenAPI document, and does nothing: the middleware has looked at the key."""
+
+    async def __call__(self, request: HTTPConnection) -> None:  # noqa: ARG002 - FastAPI gives it
+        return None
+
+
+_documented = _Documented(
     scheme_name="ApiKey",
     description="An API key of this system, `ord_…`. What it allows are its scopes.",
     auto_error=False,
 )
 
 
-async def _caller(request: Request, needed: SecurityScopes, _: Annotated[object, Depends(_documented)]) -> Caller:
+async def _caller(request: Request, needed: SecurityScopes, _: Annotated[None, Depends(_documented)]) -> Caller:
     """Who asks. The middleware has let them in; here is seen what they may do."""
     caller: Caller = request.scope[CALLER]
     for scope in needed.scopes:

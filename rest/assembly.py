@@ -28,7 +28,7 @@ def assemble(
     api.add_middleware(Measured, series=service.metrics.requests)
     problems.install(api)
     for router in routers:
-        api.include_router(router)
+        api.router.routes.extend(router.routes)  # an included router would look for the route of each request twice
     api.router.routes.extend(service.health.routes)
     api.state.routes = [*(route for router in routers for route in router.routes), *service.health.routes]
     service.tracing.serve(api)

@@ -1,18 +1,14 @@
 """Nobody gets in without a key, and no key gets more than its share: ahead of every route that is not named as open."""
 
-import math
-import time
 from collections.abc import Collection
 
-from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from messaging.database import DatabaseUnavailable
 from rest.callers import Caller
 from rest.keys import KeyRing
 from rest.problems import Kind, Problem, render, unavailable
+from rest.share import Share
 
 CALLER = "rest.caller"
 """Where the ASGI scope holds the Caller."""
@@ -31,6 +27,7 @@ class Authentication:
         self.app = app
         self._keys = keys
         self._open = frozenset(open_paths)
+        self._below = tuple(f"{path}/" for path in open_paths)
         self._share = Share(rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,7 +36,7 @@ class Authentication:
             return
         try:
             caller = await self._caller(scope)
-            await self._share.take(caller)
+            self._share.take(caller)
         except Problem as problem:
             await render(problem.details, problem.headers)(scope, receive, send)
             return
@@ -47,7 +44,7 @@ class Authentication:
         await self.app(scope, receive, send)
 
     def _is_open(self, path: str) -> bool:
-        return path in self._open or any(path.startswith(f"{each}/") for each in self._open)
+        return path in self._open or path.startswith(self._below)
 
     async def _caller(self, scope: Scope) -> Caller:
         scheme, _, token = _authorization(scope).partition(" ")
@@ -74,22 +71,3 @@ def _authorization(scope: Scope) -> str:
     """The header's value; one that was sent twice is none."""
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     return values[0].decode("latin-1") if len(values) == 1 else ""
-
-
-class Share:
-    """How much of this process a key may have."""
-
-    def __init__(self, rate: str) -> None:
-        self._rate: RateLimitItem = parse(rate)
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
-
-    async def take(self, caller: Caller) -> None:
-        """Count a request. Raises Problem when it is one too many."""
-        if not await self._limiter.hit(self._rate, caller.key):
-            window = await self._limiter.get_window_stats(self._rate, caller.key)
-            wait = max(1, math.ceil(window.reset_time - time.time()))
-            raise Problem(
-                Kind.TOO_MANY_REQUESTS,
-                f"This key may send {self._rate} to a process.",
-                headers={"Retry-After": str(wait)},
-            )

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -105,6 +106,20 @@ async def stored(database: Database) -> Sequence[ApiKey]:
         return (await db.exec(select(ApiKey).order_by(col(ApiKey.created_at), col(ApiKey.prefix)))).all()
 
 
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """A key as the ring has it: what a request needs to know, worked out once."""
+
+    digest: bytes
+    ends_at: datetime | None
+    caller: Caller
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "_Good":
+        scopes = frozenset(Scope(scope) for scope in key.scopes)
+        return cls(key.digest, key.ends_at, Caller(key.client_id, key.prefix, scopes))
+
+
 class KeyRing:
     """The good keys, in memory: at most `interval` seconds behind the database, or as long as that has been away.
 
@@ -115,7 +130,7 @@ class KeyRing:
     def __init__(self, database: Database, interval: float) -> None:
         self._database = database
         self._interval = interval
-        self._keys: Mapping[str, ApiKey] = {}
+        self._keys: Mapping[str, _Good] = {}
         self._read_at = -PATIENCE_WITH_STRANGERS
         self._reading = asyncio.Lock()
 
@@ -132,7 +147,7 @@ class KeyRing:
             return None
         if key.ends_at is not None and key.ends_at <= datetime.now(UTC):
             return None
-        return Caller(key.client_id, prefix, frozenset(Scope(scope) for scope in key.scopes))
+        return key.caller
 
     async def keep_fresh(self) -> None:
         """Read the keys anew, again and again."""
@@ -154,5 +169,5 @@ class KeyRing:
     async def _refresh(self) -> None:
         began_at = time.monotonic()
         keys = await answered(stored(self._database))
-        self._keys = {key.prefix: key for key in keys}
+        self._keys = {key.prefix: _Good.of(key) for key in keys}
         self._read_at = began_at

@@ -15,7 +15,14 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 class RestApi(FastAPI):
-    """FastAPI, documenting errors as `application/problem+json`."""
+    """FastAPI, documenting errors as `application/problem+json`.
+
+    Its own telemetry is off: `messaging.tracing` says what is traced, and FastAPI's would tell messages of errors,
+    which may repeat what was sent. To ask for each request whether somebody listens takes as long as to know its key.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given, telemetry={"tracing": False, "metrics": False, "logs": False})
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:

@@ -153,8 +153,8 @@ async def _http(request: Request, error: Exception) -> Response:
     if isinstance(error, Problem):
         return render(error.details, error.headers)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return render(_plain(error.status_code), {"Allow": ", ".join(sorted(_allowed(request)))})
-    return render(_plain(error.status_code), error.headers)
+        return render(plain(error.status_code), {"Allow": ", ".join(sorted(_allowed(request)))})
+    return render(plain(error.status_code), error.headers)
 
 
 def _allowed(request: Request) -> set[str]:
@@ -173,10 +173,10 @@ async def _away(_: Request, __: Exception) -> Response:
 
 
 async def _bug(_: Request, __: Exception) -> Response:
-    return render(_plain(HTTPStatus.INTERNAL_SERVER_ERROR))
+    return render(plain(HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
-def _plain(status: int) -> ProblemDetails:
+def plain(status: int) -> ProblemDetails:
     """Make a problem that says no more than its HTTP status does."""
     return ProblemDetails(type="about:blank", title=HTTPStatus(status).phrase, status=status)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -47,16 +48,26 @@ async def answered(work: Coroutine[Any, Any, T]) -> T:
     `asyncio.timeout` would not do: it waits for the cancelled work, which for seconds may try to tell a database that
     does not answer to stop. Here this goes on behind the answer.
     """
-    task = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    task, over = loop.create_task(work), loop.create_future()
+    deadline = loop.call_later(DEADLINE, _end, over)
+    task.add_done_callback(partial(_end, over))
     try:
-        done, _ = await asyncio.wait({task}, timeout=DEADLINE)
+        await over
     except asyncio.CancelledError:
         _abandon(task)
         raise
-    if not done:
+    finally:
+        deadline.cancel()
+    if not task.done():
         _abandon(task)
         raise DatabaseUnavailable(f"no answer within {DEADLINE} s")
     return task.result()
+
+
+def _end(over: asyncio.Future[None], _: object = None) -> None:
+    if not over.done():
+        over.set_result(None)
 
 
 def _abandon(task: asyncio.Task[Any]) -> None:

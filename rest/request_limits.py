@@ -54,16 +54,14 @@ class RequestLimits:
         await self.app(scope, receive_within_limits, send)
 
     def _refusal(self, scope: Scope) -> Problem | None:
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADERS:
+        size = announced = 0
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+            if name == b"content-length" and value.isdigit():
+                announced = int(value)
+        if size > MOST_HEADERS:
             return Problem(Kind.HEADERS_TOO_LARGE, f"All headers together may have {MOST_HEADERS} bytes.")
-        return self._too_large() if _announced(scope) > self.body else None
+        return self._too_large() if announced > self.body else None
 
     def _too_large(self) -> Problem:
         return Problem(Kind.BODY_TOO_LARGE, f"A body may have {self.body} bytes.")
-
-
-def _announced(scope: Scope) -> int:
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return int(value) if value.isdigit() else 0
-    return 0

@@ -27,9 +27,20 @@ def parse(body: bytes) -> JsonValue:
         value: JsonValue = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise Problem(Kind.MALFORMED_BODY, "This is no valid JSON in UTF-8.") from None
-    _check_depth(value)
-    json.loads(body, object_pairs_hook=_refuse_repetition, parse_int=str, parse_float=str)
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+        _check_depth(value)
+    if not _each_name_once(body, value):
+        json.loads(body, object_pairs_hook=_refuse_repetition, parse_int=str, parse_float=str)
     return value
+
+
+def _each_name_once(body: bytes, value: JsonValue) -> bool:
+    """Tell whether this text, whose value that is, certainly has no name twice: a tenth of the cost of a second look.
+
+    Without a backslash each quote in a text opens or closes a string, and what was read of it needs none either when
+    it is written again. A name that was given twice is written once, so it has quotes that are missing then.
+    """
+    return b"\\" not in body and body.count(b'"') == orjson.dumps(value).count(b'"')
 
 
 def _check_depth(value: JsonValue) -> None:
@@ -69,11 +80,16 @@ class StrictJsonRoute(APIRoute):
             return handle
 
         async def handle_strictly(request: Request) -> Response:
-            if not _is_json(request.headers.get("content-type", "")):
-                raise Problem(Kind.UNSUPPORTED_MEDIA_TYPE)
+            check_content_type(request.headers.get("content-type", ""))
             return await handle(StrictJsonRequest(request.scope, request.receive))
 
         return handle_strictly
+
+
+def check_content_type(content_type: str) -> None:
+    """Raise Problem unless this says JSON."""
+    if not _is_json(content_type):
+        raise Problem(Kind.UNSUPPORTED_MEDIA_TYPE)
 
 
 @lru_cache(maxsize=64)

@@ -16,11 +16,11 @@ from order_api.schemas import OrderList, OrderQuery, OrderView, PlaceOrder, Time
 from order_api.shop import Shop
 from rest.access import Reader, Writer
 from rest.callers import Caller
+from rest.direct import DirectRoute
 from rest.openapi import errors
 from rest.problems import OVERLOADED_RETRY_AFTER, Flaw, Kind, Problem
-from rest.strict_json import StrictJsonRoute
 
-router = APIRouter(tags=["orders"], route_class=StrictJsonRoute)
+router = APIRouter(tags=["orders"], route_class=DirectRoute)
 
 OrderId = Annotated[UUID, Path(description="The order's id, as its creation gave it.")]
 
@@ -55,7 +55,9 @@ async def place_order(
     wish: PlaceOrder, caller: Writer, shop: ShopOfApp, response: Response, idempotency_key: IdempotencyKey = None
 ) -> OrderView:
     """Accept an order at today's prices and set it on its way; payment, stock and shipment follow."""
-    key = key_of(caller, idempotency_key, b"place", wish.model_dump_json().encode())
+    key = (
+        None if idempotency_key is None else key_of(caller, idempotency_key, b"place", wish.model_dump_json().encode())
+    )
     try:
         answer = await shop.place(wish, caller, key)
     except Unpriceable as refused:

@@ -10,11 +10,11 @@ from order_api.routes.access import IdempotencyKey, ShopOfApp, key_of, mark_repe
 from order_api.schemas import ProductView, ReceiptView, ReceiveStock
 from order_api.shop import UnknownProduct
 from rest.access import Operator, Reader
+from rest.direct import DirectRoute
 from rest.openapi import errors
 from rest.problems import Kind, Problem
-from rest.strict_json import StrictJsonRoute
 
-router = APIRouter(tags=["products"], route_class=StrictJsonRoute)
+router = APIRouter(tags=["products"], route_class=DirectRoute)
 
 
 @router.get("/products", operation_id="listProducts", summary="See what can be ordered", responses=errors(503))

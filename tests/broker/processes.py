@@ -63,7 +63,8 @@ async def start(service: str, settings: ServiceSettings, **environment: str) -> 
     }
     command = ["faststream", "run", f"{service}.app:app"]
     if service in SPOKEN_TO:
-        command = ["uvicorn", f"{service}.app:api", "--port", str(port), "--no-access-log", "--log-level", "warning"]
+        options = ["--no-access-log", "--log-level", "warning", "--http", "rest.bounded_http:BoundedHttp"]
+        command = ["uvicorn", f"{service}.app:api", "--port", str(port), *options]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", *command, env={**os.environ, **own, **environment}
     )

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -63,3 +64,18 @@ def test_numbers_beyond_reason(number: str) -> None:
 def test_good_json_is_read_as_ever(value: object) -> None:
     """Strictness changes no value."""
     assert parse(json.dumps(value).encode()) == value
+
+
+NAMES = st.text(st.sampled_from('ab"\\:{[,\u00e9 '), max_size=2)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES | st.lists(NAMES, max_size=2))), st.booleans(), st.sampled_from(["", " ", "\n"]))
+def test_a_name_is_found_to_be_there_twice(pairs: list[tuple[str, Any]], ascii_only: bool, space: str) -> None:  # noqa: FBT001 - made up
+    """Whatever stands in names and values, however it is written: as often as it happens, and never else."""
+    parts = (f"{json.dumps(name, ensure_ascii=ascii_only)}{space}:{space}{json.dumps(value)}" for name, value in pairs)
+    body = f"[{{{','.join(parts)}}}]".encode()
+    if len({name for name, _ in pairs}) < len(pairs):
+        with pytest.raises(Problem):
+            parse(body)
+    else:
+        assert parse(body) == [dict(pairs)]
