@@ -50,7 +50,9 @@ class Health:
         if port == 0:
             yield
             return
-        config = uvicorn.Config(Starlette(routes=self.routes), host=host, port=port, log_config=None, access_log=False)
+        routes = Starlette(routes=self.routes)
+        # h11 sets bounds to what it reads, which httptools, uvicorn's own choice where it is there, does not
+        config = uvicorn.Config(routes, host=host, port=port, http="h11", log_config=None, access_log=False)
         server = _EmbeddedServer(config)
         task = asyncio.create_task(server.serve(), name="health")
         try:
