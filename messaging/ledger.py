@@ -5,7 +5,7 @@ holds no lock while it decides: a decision is stored if its row is still as it w
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -47,6 +47,8 @@ class Ledger(Generic[Row, Answer]):
         self._database = database
         self._model = model
         self._rows = mapped(model)
+        blank = model(key="")
+        self._defaults = [(name, self._rows.bound(name, [getattr(blank, name)])[0]) for name in self._rows.columns]
         self._look, self._store = _statements(self._rows)
         self._waiting: list[_Call[Row, Answer]] = []
         self._work: asyncio.Task[None] | None = None
@@ -97,23 +99,28 @@ class Ledger(Generic[Row, Answer]):
         """Read the calls' rows, decide, and store what nobody else has changed since. Returns the keys of these."""
         keys = sorted({call.key for call in calls})  # in one order everywhere: two processes may store the same ones
         async with lent(self._database) as driver:
-            rows, versions = {key: self._model(key=key) for key in keys}, dict[str, str]()
-            for version, *values in await driver.fetch(self._look, keys):
-                row = self._rows.instance(values)
-                rows[row.key], versions[row.key] = row, version
+            found = {row.key: (row, version) for row, version in self._read(await driver.fetch(self._look, keys))}
+            rows = {key: found[key][0] if key in found else self._rows.instance(self._blank(key)) for key in keys}
             answers = [call.decide(rows[call.key]) for call in calls]
-            changed = [row for row in rows.values() if row.key not in versions or inspect(row).committed_state]
+            changed = [row for row in rows.values() if row.key not in found or inspect(row).committed_state]
             stored = rows.keys() - {row.key for row in changed}
             if changed:
                 columns = (
                     self._rows.bound(name, [getattr(row, name) for row in changed]) for name in self._rows.columns
                 )
-                kept = await driver.fetch(self._store, [versions.get(row.key) for row in changed], *columns)
+                versions = [found[row.key][1] if row.key in found else None for row in changed]
+                kept = await driver.fetch(self._store, versions, *columns)
                 stored |= {key for (key,) in kept}
         for call, answer in zip(calls, answers, strict=True):
             if call.key in stored and not call.answer.done():
                 call.answer.set_result(answer)
         return stored
+
+    def _read(self, records: Iterable[Any]) -> Iterator[tuple[Row, str]]:
+        return ((self._rows.instance(values), version) for version, *values in records)
+
+    def _blank(self, key: str) -> Iterable[Any]:
+        return (key if name == self._rows.key else default for name, default in self._defaults)
 
 
 def _without(keys: Collection[str], calls: Sequence[_Call[Row, Answer]]) -> Sequence[_Call[Row, Answer]]:

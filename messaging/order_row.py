@@ -1,7 +1,7 @@
 """The one row that a service keeps per order: its memory, which makes every repeat harmless."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import Text
@@ -23,6 +23,9 @@ class OrderRow(SQLModel):
 
     Rows are never pruned before the order is settled: a late replay must meet its row.
     """
+
+    not_needed: ClassVar[frozenset[str]] = frozenset()
+    """Columns, large ones, that no handler of a message looks at: they are not read for it."""
 
     order_id: UUID = Field(primary_key=True)
     state: str = Field(default=NEW, sa_type=Text, sa_column_kwargs={"server_default": NEW})

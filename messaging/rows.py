@@ -126,11 +126,13 @@ class Mapped(Generic[Row]):
         if any("[]" in kind for kind in self.types.values()):
             raise TypeError(f"{model.__name__}: no arrays")
         self.key, *self._more_keys = [column.name for column in table.primary_key]
-        self.columns = tuple(self._columns)
+        self._not_read: frozenset[str] = getattr(model, "not_needed", frozenset[str]())
+        self.columns = tuple(name for name in self._columns if name not in self._not_read)
+        """What is read of a row."""
         self.position = self.columns.index(self.key)
         """Of the key in `columns`."""
-        self._listed = ", ".join(self._columns)
-        self._from_database = _processors(self._columns.values(), "result_processor", None)
+        self._listed = ", ".join(self.columns)
+        self._from_database = _processors([self._columns[name] for name in self.columns], "result_processor", None)
         self._to_database = _processors(self._columns.values(), "bind_processor")
         self.key_array = f"CAST($1 AS {self.types[self.key]}[])"
         self._lock = (
@@ -180,12 +182,17 @@ class Mapped(Generic[Row]):
         return {getattr(row, self.key): row for row in rows}
 
     def instance(self, values: Iterable[Any]) -> Row:
-        """A row with these values of `columns`, as SQLAlchemy makes those that it loads: no validation, no history."""
+        """A row with these values of `columns`, as SQLAlchemy makes those that it loads: no validation, no history.
+
+        A column that was not read cannot be looked at, but be assigned to.
+        """
         row = cast("Row", self._manager.new_instance())
         state = vars(row)
         state.update(zip(self.columns, values, strict=True))
         for name, process in self._from_database.items():
             state[name] = process(state[name])
+        if self._not_read:
+            inspect(row).expired_attributes.update(self._not_read)
         return row
 
 

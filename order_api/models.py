@@ -85,6 +85,8 @@ class Order(OrderRow, Model, table=True):
         Index("orders_of_customer", "client_id", "customer_id", "created_at", "order_id"),
     )
 
+    not_needed = frozenset({"said", "items"})
+
     client_id: str = Field(sa_type=Text)
     """Whose API key it was placed with; no other client sees it."""
     customer_id: str = Field(sa_type=Text, sa_column_kwargs=PERSONAL_TEXT)

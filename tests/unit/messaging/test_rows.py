@@ -8,13 +8,14 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import ARRAY, Text
 from sqlalchemy.orm import registry
+from sqlalchemy.orm.exc import DetachedInstanceError
 from sqlmodel import Field, SQLModel, select
 
 from contracts import CancelReason
 from messaging.database import Database
 from messaging.rows import add, driver_of, locked, mapped, store_all
 from messaging.transaction import opened
-from order_api.models import Kept
+from order_api.models import Kept, Order
 from shipping.domain import State
 from shipping.models import BookingStatus, CarrierBooking, Shipment
 from tests.statements import statements_of
@@ -140,6 +141,22 @@ async def test_new_rows_of_a_model_are_written_together(service_database: Servic
     assert len([statement for statement in statements if "idempotency_keys" in statement]) == 1
     async with database.session() as db:
         assert (await db.get_one(Kept, ("c", "b"))).answer == {"of": "b"}
+
+
+async def test_what_is_not_needed_is_not_read(service_database: ServiceDatabase) -> None:
+    """A handler that looks at such a column all the same fails, instead of taking it for empty."""
+    database = await service_database("order_api")
+    statements = statements_of(database)
+    async with opened(database) as transaction:
+        await locked(transaction.session, Order, [uuid4()])
+    assert not any("said" in statement or "items" in statement for statement in statements)
+    table = mapped(Order)
+    row = table.instance(["x" for _ in table.columns])
+    assert row.customer_id == "x"
+    with pytest.raises(DetachedInstanceError):
+        assert row.said
+    row.said = {"order.created": {}}
+    assert [write.arguments[1:] for write in table.changes([row])] == [[['{"order.created":{}}']]]
 
 
 def test_a_model_with_arrays_is_refused() -> None:
