@@ -46,12 +46,12 @@ class Supervisor:
                 reason = "it returned"
             except asyncio.CancelledError:
                 # A lost broker connection surfaces as CancelledError inside a task that nobody cancelled.
-                if _is_cancelled():
+                if is_cancelled():
                     raise
                 reason = "its connection was lost"
             except Exception as error:  # noqa: BLE001 - a supervisor's duty; it is logged and run again
                 reason = f"{type(error).__name__}: {in_a_line(error)}"
-            if _is_cancelled():  # what was cancelled amid a statement may fail over its connection instead
+            if is_cancelled():  # what was cancelled amid a statement may fail over its connection instead
                 return
             if clock() - started > HEALTHY_AFTER:
                 pause = FIRST_PAUSE
@@ -60,6 +60,7 @@ class Supervisor:
             pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
+    """Whether this task was asked to end, whatever became of the CancelledError that told it so."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

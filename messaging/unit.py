@@ -28,6 +28,7 @@ from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
 from messaging.outcome import Again
 from messaging.rows import keep, store_all
+from messaging.supervisor import is_cancelled
 from messaging.tracing import Tracing
 from messaging.transaction import BEGAN, Driver, opened
 
@@ -153,6 +154,8 @@ class GroupExecutor:
                 with self._tracing.committing([work.context for work in group]):
                     said = await self._attempt(group)
             except Exception as error:
+                if is_cancelled():  # amid a statement, which may fail over its connection instead
+                    raise asyncio.CancelledError from error
                 away = is_unavailable(error) or isinstance(error, OSError)  # no handler calls out in a transaction
                 self._away.report(away=away)
                 if not away and not is_contention(error):

@@ -31,7 +31,6 @@ TRANSACTION = PurePosixPath("messaging/transaction.py")
 TOPOLOGY = PurePosixPath("messaging/topology.py")
 TRANSACTIONS_OF_THEIR_OWN = (
     str(TRANSACTION),  # rolls back at its end what the edge has not committed
-    "messaging/ledger.py",  # the records of simulated remote ends: the far side of a remote call, no part of our units
     "rest/keys.py",  # `./run keys`: an operator at a terminal, who sees whether it worked
     "order_api/seed.py",  # a job ahead of traffic, one idempotent statement
     "inventory/seed.py",  # as above

@@ -54,7 +54,7 @@ def test_a_transaction_of_its_own_fires(block: str) -> None:
     """A block that commits by itself is found, but for the places outside our units of work."""
     breach = f"async def work():\n    async with {block}:\n        ..."
     assert fired("shipping/undo.py", breach) == {"own_transactions"}
-    assert fired("messaging/ledger.py", breach) == set()
+    assert fired("rest/keys.py", breach) == set()
     assert fired("payment/migrations/env.py", breach) == set()
 
 

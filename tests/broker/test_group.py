@@ -150,3 +150,27 @@ async def test_any_other_isolation_is_refused(probe_database: Database, monkeypa
 async def _gave_up_once(logs: list[EventDict]) -> bool:
     """Whether an attempt ended by the lock timeout."""
     return any(entry["event"] == "group waits for the database" for entry in logs)
+
+
+async def test_a_group_that_is_cancelled_ends(probe_database: Database) -> None:
+    """Also where its cancellation becomes another error, as of a connection that fails over it."""
+    inside, runs = asyncio.Event(), 0
+
+    async def fail_instead(_: AsyncSession, __: OrderRow | None) -> Sequence[Event]:
+        nonlocal runs
+        runs += 1
+        inside.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError("closed amid a statement") from None
+        return ()
+
+    rules = Rules(size=10, grace=timedelta(seconds=2), row=Tally)
+    executor = GroupExecutor(probe_database, rules, Away(), Tracing(), lambda _: None)
+    running = asyncio.create_task(executor.run())
+    executor.add(work(next(iter(orders(1))), fail_instead))
+    await inside.wait()
+    running.cancel()
+    await asyncio.wait([running], timeout=5)
+    assert (running.done(), runs) == (True, 1)

@@ -94,7 +94,7 @@ async def test_one_trace_from_request_to_ready(world: Run, collector: Collector)
         if span.name.startswith("process "):
             assert names[span.parent] == f"publish {span.name.partition('.')[2]}"
     assert "prepare payment.order.created" in names.values()
-    assert names[next(span.parent for span in spans if span.name == "INSERT")] == "commit group"
+    assert names[next(span.parent for span in spans if span.name == "WITH")] == "commit group"
     assert collector.orphans == []
     roots = {span.name for span in collector.spans if not span.parent}
     shared = {"commit group"}  # that of several messages, which is linked to all of them
