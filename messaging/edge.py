@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aio_pika.exceptions import ChannelInvalidStateError
 
+from messaging.supervisor import is_cancelled
+
 if TYPE_CHECKING:
     from messaging.acks import Acks
     from messaging.letters import Letter
@@ -116,8 +118,7 @@ async def publish(publisher: Publisher, body: bytes, step: Step, timeout: float,
         async with asyncio.timeout(timeout):
             confirm = await publisher.publish(body, persist=True, mandatory=True, **options)
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if is_cancelled():
             raise
         raise PublishFailed("the connection was lost while waiting for the confirm") from None
     except TimeoutError:
@@ -141,8 +142,7 @@ async def publish_batch(wire: Wire, letters: Sequence[Letter], step: Step, timeo
         async with asyncio.timeout_at(ends):
             confirmations = await wire.publish_batch(letters)
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if is_cancelled():
             raise
         return [PublishFailed("the connection was lost while publishing")] * len(letters)
     except TimeoutError:

@@ -86,17 +86,17 @@ async def store_all(db: AsyncSession, also: Iterable[Write] = ()) -> None:
     """Write what was assigned to locked rows, whatever else waits for the commit, and then the writes given."""
     if db.in_transaction():
         await db.flush()
-    if writes := [*_pending(db), *also]:
+    if writes := [*_pending(db.info), *also]:
         await write_all(await driver_of(db), writes)
 
 
-def _pending(db: AsyncSession) -> Iterable[Write]:
-    return (write for pending in db.info.get(_PENDING, ()) for write in pending())
+def _pending(info: Mapping[Any, Any]) -> Iterable[Write]:
+    return (write for pending in info.get(_PENDING, ()) for write in pending())
 
 
 def _write_at_commit(session: Session) -> None:
     connection = cast("Any", session.connection().connection.dbapi_connection)
-    if writes := [write for pending in session.info[_PENDING] for write in pending()]:
+    if writes := [*_pending(session.info)]:
         connection.run_async(partial(write_all, writes=writes))
 
 
