@@ -1,22 +1,27 @@
 """A message as it arrived: what the fast path needs of it, without what aio-pika and FastStream make of each.
 
-Importing this module lets aio-pika hand deliveries as they are to consumers marked by `as_it_arrives`, for the whole
-process; every other one gets aio-pika's own message, in a task of its own, as before.
+Importing this module lets aiormq and aio-pika hand deliveries as they are to consumers made by `as_it_arrives`, for the
+whole process; every other one gets aio-pika's own message, in a task of its own, as before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import cached_property
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import cached_property, partial
+from typing import Any, cast
 
 import aio_pika.queue
+import structlog
 from aio_pika import IncomingMessage
 from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
 from aiormq.exceptions import ChannelInvalidStateError
 from faststream.rabbit.message import RabbitMessage
+from pamqp.commands import Basic
 
-Consume = TypeVar("Consume", bound=Callable[..., Awaitable[None]])
+from messaging.frames import Delivery
+
+log = structlog.get_logger(__name__)
 
 
 class Arrival:
@@ -66,20 +71,57 @@ class Arrival:
         )
 
 
-def as_it_arrives(consume: Consume) -> Consume:
-    """Mark a consumer, a coroutine function: it is given arrivals."""
-    setattr(consume, _MARK, True)
+Take = Callable[[Arrival], Coroutine[Any, Any, None] | None]
+"""Takes an arrival in the turn in which it is read; what is left to do, which must wait for something, is returned."""
+
+
+def as_it_arrives(take: Take) -> Callable[[Any], Awaitable[None]]:
+    """A consumer for aio-pika's queues that is given arrivals; there is a task only for what `take` has left to do."""
+
+    async def consume(arrival: Arrival) -> None:
+        if rest := take(arrival):
+            await rest
+
+    setattr(consume, _MARK, take)
     return consume
 
 
 _MARK = "takes_arrivals"
-_usual = aio_pika.queue.consumer
+_CHANNELS = cast("Any", Channel)
+"""Its name for what comes with a delivery is its own."""
+_usual_consumer = aio_pika.queue.consumer
+_usual_delivery = _CHANNELS._on_deliver_frame  # noqa: SLF001
 
 
-async def _hand_over(callback: Any, msg: DeliveredMessage, *, no_ack: bool) -> Any:
-    if getattr(callback, _MARK, False):
+async def _consume(callback: Any, msg: DeliveredMessage, *, no_ack: bool) -> Any:
+    if hasattr(callback, _MARK):
         return await callback(Arrival(msg))
-    return await _usual(callback, msg, no_ack=no_ack)
+    return await _usual_consumer(callback, msg, no_ack=no_ack)
 
 
-aio_pika.queue.consumer = _hand_over
+async def _deliver(channel: Any, frame: Basic.Deliver) -> None:
+    """Hand over a delivery that is all here; of any other, wait for the rest as ever."""
+    if not isinstance(frame, Delivery) or frame.header is None:
+        await _usual_delivery(channel, frame)
+        return
+    consumer: Callable[[DeliveredMessage], Coroutine[Any, Any, None]] | None = channel.consumers.get(frame.consumer_tag)
+    if consumer is None:  # cancelled
+        return
+    message = DeliveredMessage(delivery=cast("Any", frame), header=frame.header, body=frame.body, channel=channel)
+    take = _take_of(consumer)
+    try:
+        rest = consumer(message) if take is None else take(Arrival(message))
+    except Exception:  # as of what a task of aiormq's raises: the message stays unacknowledged
+        log.exception("a delivery was not taken")
+        return
+    if rest is not None:
+        channel.create_task(rest).add_done_callback(channel._on_consumer_done)  # noqa: SLF001
+
+
+def _take_of(consumer: Any) -> Take | None:
+    """What `as_it_arrives` was given, if aio-pika's consumer goes by one that it made."""
+    return getattr(consumer.args[0], _MARK, None) if isinstance(consumer, partial) else None
+
+
+aio_pika.queue.consumer = _consume
+_CHANNELS._on_deliver_frame = _deliver  # noqa: SLF001

@@ -22,7 +22,7 @@ from messaging import edge, logs
 from messaging.acks import Acks
 from messaging.arrival import Arrival, as_it_arrives
 from messaging.database import is_unavailable
-from messaging.envelope import ATTEMPT, REPLAY, Poison, read_envelope, read_event
+from messaging.envelope import ATTEMPT, REPLAY, Envelope, Poison, read_envelope, read_event
 from messaging.outbox import Outgoing
 from messaging.outcome import Wait
 from messaging.pipeline import FIRST_PAUSE, NotRunning, Pipeline, Route
@@ -39,6 +39,7 @@ class _Delivery:
 
     route: Route
     arrival: Arrival
+    envelope: Envelope
     event: Event
     about: logs.Subject
     began: float
@@ -59,43 +60,51 @@ class FastPath:
         self._applied: list[_Delivery] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def consumer(self, route: Route, slowly: Consume) -> Callable[[Arrival], Awaitable[None]]:
+    def consumer(self, route: Route, slowly: Consume) -> Callable[[Any], Awaitable[None]]:
         """What takes the deliveries of this queue, instead of `slowly`, FastStream's own way."""
 
-        @as_it_arrives
-        async def consume(arrival: Arrival) -> None:
-            await self.receive(route, slowly, arrival)
+        def take(arrival: Arrival) -> Coroutine[Any, Any, None] | None:
+            return self.take(route, slowly, arrival)
 
-        return consume
+        return as_it_arrives(take)
 
-    async def receive(self, route: Route, slowly: Consume, arrival: Arrival) -> None:
-        """Let a delivery join a group; it is acknowledged when that has ended."""
+    def take(self, route: Route, slowly: Consume, arrival: Arrival) -> Coroutine[Any, Any, None] | None:
+        """Let a delivery join a group; it is acknowledged when that has ended. Returns what to wait for first."""
         headers, pipeline = arrival.headers, self._pipeline
         if self._is_traced or arrival.redelivered or ATTEMPT in headers or REPLAY in headers or not pipeline.executor:
-            await self._slowly(slowly, arrival)
-            return
+            return self._slowly(slowly, arrival)
         try:
             envelope, event = read_envelope(route.queue, arrival), read_event(route.event, arrival)
         except Poison:
-            await self._slowly(slowly, arrival)
-            return
+            return self._slowly(slowly, arrival)
         if not pipeline.lane.try_share():  # a suspect is, or waits to be, alone
-            await self._slowly(slowly, arrival)
-            return
+            return self._slowly(slowly, arrival)
         about = logs.Subject(route.queue, event.name, arrival)
-        delivery = _Delivery(route, arrival, event, about, pipeline.started(), slowly)
+        delivery = _Delivery(route, arrival, envelope, event, about, pipeline.started(), slowly)
+        if route.prepare is not None:
+            return self._prepare(delivery)
         try:
             with logs.about(about):
-                prepared = None if route.prepare is None else await pipeline.prepare(route, event)
-                delivery.work = work = pipeline.work(route, event, envelope, prepared)
-                outcome = pipeline.running(pipeline.executor).add(work)
+                self._join(delivery, None)
+        except Exception as error:  # noqa: BLE001 - every failure has a place to go
+            return self._fail(delivery, error)
+        return None
+
+    async def _prepare(self, delivery: _Delivery) -> None:
+        try:
+            with logs.about(delivery.about):
+                prepared = await self._pipeline.prepare(delivery.route, delivery.event)
+                self._join(delivery, prepared)
         except Exception as error:  # noqa: BLE001 - every failure has a place to go
             await self._fail(delivery, error)
         except asyncio.CancelledError:  # the connection that brought it is lost: it comes again
             self._end(delivery)
             raise
-        else:
-            outcome.add_done_callback(partial(self._decided, delivery))
+
+    def _join(self, delivery: _Delivery, prepared: object) -> None:
+        pipeline = self._pipeline
+        delivery.work = work = pipeline.work(delivery.route, delivery.event, delivery.envelope, prepared)
+        pipeline.running(pipeline.executor).add(work).add_done_callback(partial(self._decided, delivery))
 
     def _decided(self, delivery: _Delivery, outcome: asyncio.Future[list[Outgoing]]) -> None:
         """A group has ended; its members come one after another, in one turn of the event loop."""

@@ -8,6 +8,7 @@ the delivery of a message costs. What is not as usual is left to pamqp, errors a
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from struct import Struct, error
 from typing import Any
@@ -17,6 +18,7 @@ from aiormq.exceptions import AMQPConnectionError, InvalidFrameError
 from pamqp import frame
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
+from pamqp.constants import FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD
 from pamqp.exceptions import PAMQPException
 from pamqp.header import ContentHeader
 from typing_extensions import override
@@ -28,7 +30,6 @@ CHUNK = 128 * 1024
 
 _HEAD, _INDEX, _TAG, _BASIC = Struct(">BHI"), Struct(">I"), Struct(">QB"), Struct(">HHQH")
 _LENGTH, _SECONDS = Struct(">I"), Struct(">Q")
-_METHOD, _HEADER, _BODY, _END = 1, 2, 3, 0xCE
 _MORE = 0x0003
 """Flags of properties that there are none of."""
 _LATEST = 0xFFFFFFFF
@@ -39,6 +40,14 @@ _DELIVER, _ACK = Basic.Deliver.index, Basic.Ack.index
 
 class _Unusual(Exception):  # noqa: N818 - an outcome
     """Pamqp knows what to make of it."""
+
+
+class Delivery(Basic.Deliver):
+    """A delivery, with its content if that came along with it: three frames that are passed on as one."""
+
+    header: ContentHeader | None = None
+    """None: header and body follow as frames of their own."""
+    body: bytes = b""
 
 
 class FrameReader(aiormq.connection.FrameReceiver):
@@ -53,7 +62,21 @@ class FrameReader(aiormq.connection.FrameReceiver):
             return await super().get_frame()
         while (found := self._next()) is None:
             await self._take()
-        return found
+        length, channel, read = found
+        if isinstance(read, Delivery):
+            length += self._add_content(channel, read)
+        return length, channel, read
+
+    def _add_content(self, channel: int, delivery: Delivery) -> int:
+        """Take its header and body, if they come next and the body is in one piece. Returns how long they are."""
+        begin = self._at
+        with suppress(InvalidFrameError):  # it is raised when its turn comes
+            header, body = self._next(), self._next()
+            if header and body and header[1] == body[1] == channel and _is_all(header[2], body[2]):
+                delivery.header, delivery.body = header[2], body[2].value
+                return header[0] + body[0]
+        self._at = begin
+        return 0
 
     async def _take(self) -> None:
         """Wait for more. Raises StopAsyncIteration at the end, AMQPConnectionError where a frame is cut short."""
@@ -89,14 +112,18 @@ class FrameReader(aiormq.connection.FrameReceiver):
         return last + 1 - begin, channel, decoded
 
 
+def _is_all(header: Any, body: Any) -> bool:
+    return isinstance(header, ContentHeader) and isinstance(body, ContentBody) and header.body_size == len(body.value)
+
+
 def _decode(kind: int, data: bytes, at: int, end: int) -> Any:
-    if data[end] != _END:
+    if data[end] != FRAME_END:
         raise _Unusual
-    if kind == _BODY and end > at:
+    if kind == FRAME_BODY and end > at:
         return ContentBody(data[at:end])
-    if kind == _HEADER:
+    if kind == FRAME_HEADER:
         return _content_header(data, at, end)
-    if kind == _METHOD:
+    if kind == FRAME_METHOD:
         index = _INDEX.unpack_from(data, at)[0]
         if index == _DELIVER:
             return _deliver(data, at + _INDEX.size, end)
@@ -105,8 +132,8 @@ def _decode(kind: int, data: bytes, at: int, end: int) -> Any:
     raise _Unusual
 
 
-def _deliver(data: bytes, at: int, end: int) -> Basic.Deliver:
-    deliver = Basic.Deliver.__new__(Basic.Deliver)
+def _deliver(data: bytes, at: int, end: int) -> Delivery:
+    deliver = Delivery.__new__(Delivery)
     deliver.consumer_tag, at = _text(data, at, end)
     deliver.delivery_tag, bits = _TAG.unpack_from(data, at)
     deliver.redelivered = bits & 1 == 1

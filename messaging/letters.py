@@ -14,10 +14,10 @@ from typing import Any
 
 from pamqp import encode
 from pamqp.commands import Basic
+from pamqp.constants import FRAME_BODY, FRAME_END_CHAR, FRAME_HEADER
 from pamqp.frame import marshal
 
 _HEAD, _LENGTH, _BASIC, _SECONDS = Struct(">BHI"), Struct(">I"), Struct(">HHQH"), Struct(">Q")
-_HEADER, _BODY, _END = 2, 3, b"\xce"
 _CLASS = Basic.frame_id
 _FLAGS = 0x8000 | 0x2000 | 0x1000 | 0x0400 | 0x0080 | 0x0040 | 0x0020 | 0x0010 | 0x0008
 """Content type, headers, delivery mode, correlation, id, timestamp, type, user and application."""
@@ -47,9 +47,9 @@ class Letter:
         Raises ValueError for a property of more than 255 bytes, and what pamqp raises for a header that is no text.
         """
         yield _publish(channel, exchange, self.routing_key)
-        yield _frame(_HEADER, channel, self._properties())
+        yield _frame(FRAME_HEADER, channel, self._properties())
         for at in range(0, len(self.body), most):
-            yield _frame(_BODY, channel, self.body[at : at + most])
+            yield _frame(FRAME_BODY, channel, self.body[at : at + most])
 
     def _properties(self) -> bytes:
         return b"".join(
@@ -74,7 +74,7 @@ def _publish(channel: int, exchange: str, routing_key: str) -> bytes:
 
 
 def _frame(kind: int, channel: int, payload: bytes) -> bytes:
-    return _HEAD.pack(kind, channel, len(payload)) + payload + _END
+    return _HEAD.pack(kind, channel, len(payload)) + payload + FRAME_END_CHAR
 
 
 def _text(text: str) -> bytes:

@@ -1,6 +1,7 @@
 """Frames of AMQP: what is read here is what pamqp reads, and what is written here is what it would write."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from pamqp.commands import Basic, Channel
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from messaging.frames import FrameReader
+from messaging.frames import Delivery, FrameReader
 from messaging.letters import Letter
 
 TEXT = st.text(max_size=40)
@@ -40,15 +41,16 @@ PROPERTIES = st.builds(
     user_id=SHORT,
     app_id=SHORT,
 )
+DELIVERS = st.builds(
+    Basic.Deliver,
+    st.text("abc.-", max_size=200),
+    st.integers(0, 2**63 - 1),
+    st.booleans(),
+    st.text("abc.-", max_size=120),
+    st.text(max_size=30),
+)
 FRAMES = st.one_of(
-    st.builds(
-        Basic.Deliver,
-        st.text("abc.-", max_size=200),
-        st.integers(0, 2**63 - 1),
-        st.booleans(),
-        st.text("abc.-", max_size=120),
-        st.text(max_size=30),
-    ),
+    DELIVERS,
     st.builds(Basic.Ack, st.integers(0, 2**63 - 1), st.booleans()),
     st.builds(Basic.Nack, st.integers(0, 2**63 - 1), st.booleans(), st.booleans()),
     st.builds(ContentHeader, body_size=st.integers(0, 2**40), properties=PROPERTIES),
@@ -62,7 +64,20 @@ def told(read: Any) -> Any:
     """What a frame says, comparable."""
     if isinstance(read, ContentHeader):
         return "header", read.class_id, read.weight, read.body_size, dict(read.properties)
-    return type(read), dict(read) if isinstance(read, Basic.Deliver | Basic.Ack | Basic.Nack) else vars(read)
+    return read.name, dict(read) if isinstance(read, Basic.Deliver | Basic.Ack | Basic.Nack) else vars(read)
+
+
+def apart(length: int, channel: int, read: Any) -> list[tuple[int, int, Any]]:
+    """A delivery that came whole as the three frames that it was."""
+    if not isinstance(read, Delivery) or read.header is None:
+        return [(length, channel, told(read))]
+    parts = [(len(frame.marshal(part, channel)), channel, told(part)) for part in (read.header, ContentBody(read.body))]
+    return [(length - sum(part[0] for part in parts), channel, told(read)), *parts]
+
+
+async def _some(frames: FrameReader, number: int) -> AsyncGenerator[tuple[int, int, Any]]:
+    for _ in range(number):
+        yield await anext(frames)
 
 
 async def read_from(reader: asyncio.StreamReader) -> list[tuple[int, int, Any]]:
@@ -72,10 +87,27 @@ async def read_from(reader: asyncio.StreamReader) -> list[tuple[int, int, Any]]:
     return [read async for read in frames]
 
 
-@given(st.lists(st.tuples(FRAMES, st.integers(0, 9)), max_size=6), st.lists(st.integers(1, 400), max_size=8))
-@settings(max_examples=100, deadline=None)
-def test_frames_are_read_as_pamqp_reads_them(frames: list[tuple[Any, int]], cuts: list[int]) -> None:
+@st.composite
+def deliveries(draw: st.DrawFn) -> list[tuple[Any, int]]:
+    """A delivery with its content, which may be in pieces, with another channel's frame among them, or cut off."""
+    channel, body = draw(st.integers(1, 3)), draw(st.binary(max_size=60))
+    most = draw(st.sampled_from([20, 60, 60]))
+    pieces = [ContentBody(body[at : at + most]) for at in range(0, len(body), most)]
+    frames = [draw(DELIVERS), ContentHeader(body_size=len(body), properties=draw(PROPERTIES)), *pieces]
+    told_of: list[tuple[Any, int]] = [(each, channel) for each in frames]
+    if draw(st.booleans()):
+        told_of.insert(draw(st.integers(0, len(told_of))), (Basic.Ack(1), draw(st.integers(1, 3))))
+    return told_of[: draw(st.sampled_from([len(told_of)] * 3 + [1, 2]))]
+
+
+@given(
+    st.lists(st.tuples(FRAMES, st.integers(0, 9)).map(lambda one: [one]) | deliveries(), max_size=6),
+    st.lists(st.integers(1, 400), max_size=8),
+)
+@settings(max_examples=200, deadline=None)
+def test_frames_are_read_as_pamqp_reads_them(groups: list[list[tuple[Any, int]]], cuts: list[int]) -> None:
     """Whatever they are, however they come in pieces, with their lengths and channels."""
+    frames = [each for group in groups for each in group]
     written = [frame.marshal(each, 0 if isinstance(each, Heartbeat) else channel) for each, channel in frames]
     data = b"".join(written)
 
@@ -92,9 +124,26 @@ def test_frames_are_read_as_pamqp_reads_them(frames: list[tuple[Any, int]], cuts
         return await reading
 
     expected = [frame.unmarshal(each) for each in written]
-    assert [(*rest, told(each)) for *rest, each in asyncio.run(read())] == [
+    assert [part for each in asyncio.run(read()) for part in apart(*each)] == [
         (*rest, told(each)) for *rest, each in expected
     ]
+
+
+async def test_a_delivery_that_is_here_comes_as_one_frame() -> None:
+    """Its content comes along; what is cut short by a wrong frame comes apart, and the error in its turn."""
+    head = frame.marshal(Basic.Deliver("c", 1, redelivered=False, routing_key="k"), 1)
+    head += frame.marshal(ContentHeader(body_size=2), 1)
+    reader = asyncio.StreamReader()
+    reader.feed_data(head + frame.marshal(ContentBody(b"{}"), 1) + head + b"\x09\0\1\0\0\0\1\0\xce")
+    reader.feed_eof()
+    frames = FrameReader(reader)
+    frames.started = True
+    whole, deliver, header = [read async for _, _, read in _some(frames, 3)]
+    assert isinstance(whole, Delivery)
+    assert isinstance(deliver, Delivery)
+    assert (whole.body, deliver.header, header.body_size) == (b"{}", None, 2)
+    with pytest.raises(InvalidFrameError):
+        await anext(frames)
 
 
 @pytest.mark.parametrize(

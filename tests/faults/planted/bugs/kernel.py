@@ -27,16 +27,20 @@ def acknowledges_first() -> None:
     """Acknowledge a message as it comes, ahead of its effect's commit, and never after it."""
 
     def broken(right: Callable[..., Any]) -> Any:
-        async def receive(self: FastPath, route: Any, slowly: Any, arrival: Arrival) -> None:
-            await _acknowledge(arrival.incoming)
-            await right(self, route, slowly, arrival)
+        def take(self: FastPath, route: Any, slowly: Any, arrival: Arrival) -> Any:
+            async def acknowledged() -> None:
+                await _acknowledge(arrival.incoming)
+                if rest := right(self, route, slowly, arrival):
+                    await rest
 
-        return receive
+            return acknowledged()
+
+        return take
 
     async def nothing(*_: Any) -> None:
         return None
 
-    plant(FastPath, "receive", broken)
+    plant(FastPath, "take", broken)
     plant(edge, "ack_batch", lambda _: nothing)
 
 
