@@ -8,11 +8,12 @@ is no moment at which one is there without the other.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import islice
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID, uuid5
 
@@ -68,6 +69,11 @@ class Key:
         return uuid5(NAMESPACE, f"{self.client_id}\0{self.value}")
 
     @property
+    def name(self) -> tuple[str, str]:
+        """What tells it from others."""
+        return self.client_id, self.value
+
+    @property
     def fingerprint(self) -> bytes:
         """What is kept of the request."""
         return hashlib.sha256(self.request).digest()
@@ -87,11 +93,15 @@ class Answer(Generic[A]):
 
 
 _LOOK = """
-    SELECT pg_try_advisory_xact_lock($1::bigint) AS free, fingerprint, answer,
-           EXISTS (SELECT FROM orders WHERE order_id = $2::uuid) AS made
-    FROM (SELECT) AS one LEFT JOIN idempotency_keys ON client_id = $3::text AND key = $4::text
+    SELECT client_id, key, pg_try_advisory_xact_lock(lock) AS free, fingerprint, answer,
+           EXISTS (SELECT FROM orders WHERE order_id = given.made) AS made
+    FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[]) AS given (lock, made, client_id, key)
+    LEFT JOIN idempotency_keys USING (client_id, key)
 """
-"""One round trip. The lock ends with the transaction; a request that another process works on is not waited for."""
+"""The locks end with the transaction; a request that another process works on is not waited for."""
+_LOOKED = "order_api.idempotency"
+MOST_TOGETHER = 100
+"""Keys that are looked for together at most."""
 
 
 class Repetitions:
@@ -99,7 +109,7 @@ class Repetitions:
 
     def __init__(self, execute: Execute) -> None:
         self._execute = execute
-        self._in_flight: set[tuple[str, str]] = set()
+        self._in_flight: dict[tuple[str, str], Key] = {}
 
     async def run(
         self,
@@ -141,7 +151,7 @@ class Repetitions:
             # What ends the request is returned, not raised: an exception would roll back the others in the group.
             nonlocal outcome
             if key is not None:
-                outcome = await earlier(db, key, shape)
+                outcome = await earlier(db, key, shape, self._in_flight.values())
                 if outcome is not None:
                     return ()
             body, events = await work(db)
@@ -158,19 +168,30 @@ class Repetitions:
     @contextmanager
     def _alone(self, key: Key) -> Generator[None]:
         """Hold the key in this process. Raises InFlight."""
-        name = (key.client_id, key.value)
-        if name in self._in_flight:
+        if key.name in self._in_flight:
             raise InFlight
-        self._in_flight.add(name)
+        self._in_flight[key.name] = key
         try:
             yield
         finally:
-            self._in_flight.discard(name)
+            del self._in_flight[key.name]
 
 
-async def earlier(db: AsyncSession, key: Key, shape: type[A]) -> Answer[A] | Exception | None:
-    """What became of an earlier request under this key."""
-    found = await (await driver_of(db)).fetchrow(_LOOK, key.lock, key.made, key.client_id, key.value)
+async def earlier(db: AsyncSession, key: Key, shape: type[A], beside: Iterable[Key]) -> Answer[A] | Exception | None:
+    """What became of an earlier request under this key.
+
+    The keys `beside` it are those that this process works on: most are of the same group, so all are looked for by one
+    statement. One that is of a later group is looked for again, then; until this group ends, another process finds it
+    in flight, as it is.
+    """
+    looked: dict[tuple[str, str], Any] = db.info.setdefault(_LOOKED, {})
+    if key.name not in looked:
+        others = (other for other in beside if other.name not in looked and other.name != key.name)
+        keys = [key, *islice(others, MOST_TOGETHER - 1)]
+        columns = zip(*((each.lock, each.made, each.client_id, each.value) for each in keys), strict=True)
+        for found in await (await driver_of(db)).fetch(_LOOK, *map(list, columns)):
+            looked[found["client_id"], found["key"]] = found
+    found = looked[key.name]
     if not found["free"]:
         return InFlight()
     if found["fingerprint"] is not None:

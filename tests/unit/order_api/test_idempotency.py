@@ -18,6 +18,7 @@ from order_api.idempotency import Key, prune
 from order_api.models import Kept, Order, Product
 from rest.callers import Scope
 from rest.problems import Kind
+from tests.statements import statements_of
 from tests.unit.order_api.conftest import speaking_as
 from tests.unit.order_api.orders import deliver
 
@@ -130,15 +131,40 @@ async def test_an_answer_that_came_between_look_and_lock_is_found(
         first = await other.post("/orders", json=wish, headers=KEY)
     look, looks = idempotency.earlier, 0
 
-    async def blind_at_first(db: AsyncSession, key: Key, shape: Any) -> Any:
+    async def blind_at_first(*given: Any) -> Any:
         nonlocal looks
         looks += 1
-        return None if looks == 1 else await look(db, key, shape)
+        return None if looks == 1 else await look(*given)
 
     monkeypatch.setattr(idempotency, "earlier", blind_at_first)
     assert (await client.post("/orders", json=wish, headers=KEY)).content == first.content
     assert looks > 1
     assert await counted(service) == (1, 1)
+
+
+async def test_requests_that_share_a_transaction_are_looked_up_together(
+    client: httpx2.AsyncClient, service: Service, wish: Json
+) -> None:
+    """New ones, repeated ones and misused keys beside each other: each gets its own answer, for few statements."""
+    for number in range(3):
+        await client.post("/orders", json=wish, headers={"Idempotency-Key": f"old-{number}"})
+    names, asked = (
+        [f"{age}-{number}" for age in ("old", "new") for number in range(20)],
+        statements_of(service.database),
+    )
+    other = wish | {"customer_id": "c-43"}
+    answers = await asyncio.gather(
+        *(
+            client.post("/orders", json=other if name == "old-2" else wish, headers={"Idempotency-Key": name})
+            for name in names
+        )
+    )
+    told = dict(zip(names, answers, strict=True))
+    refused(told["old-2"], Kind.KEY_REUSED)
+    assert {name for name, answer in told.items() if "idempotent-replayed" in answer.headers} == {"old-0", "old-1"}
+    assert {answer.status_code for name, answer in told.items() if name != "old-2"} == {201}
+    assert await counted(service) == (40, 40)
+    assert sum("pg_try_advisory_xact_lock" in statement for statement in asked) < len(names) / 2
 
 
 async def test_answers_are_forgotten_in_time_and_orders_never_doubled(
