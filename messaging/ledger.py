@@ -85,15 +85,19 @@ class Ledger(Generic[Row, Answer]):
             try:
                 stored = await self._attempt(calls)
             except Exception as error:  # noqa: BLE001 - handed to whoever waits for the answer
-                if len(calls) > 1 and not is_unavailable(error):
-                    for call in calls:
-                        await self._settle([call])  # the one that is to blame fails alone
-                    return
-                for call in calls:
-                    if not call.answer.done():
-                        call.answer.set_exception(error)
+                await self._fail(calls, error)
                 return
             calls = _without(stored, calls)
+
+    async def _fail(self, calls: Sequence[_Call[Row, Answer]], error: Exception) -> None:
+        """Decide each alone, so that only the one that is to blame fails; all do while the database is away."""
+        if len(calls) > 1 and not is_unavailable(error):
+            for call in calls:
+                await self._settle([call])
+            return
+        for call in calls:
+            if not call.answer.done():
+                call.answer.set_exception(error)
 
     async def _attempt(self, calls: Sequence[_Call[Row, Answer]]) -> Collection[str]:
         """Read the calls' rows, decide, and store what nobody else has changed since. Returns the keys of these."""
