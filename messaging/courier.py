@@ -33,6 +33,10 @@ OF_THE_LAST_TRY = (*BROKER_HISTORY, ATTEMPT, LAST_FAILURE, ERROR_CLASS, ERROR_RE
 DEAD_EXCHANGE = RabbitExchange(DEAD, type=ExchangeType.DIRECT, durable=True, declare=False)
 
 
+_Sent = asyncio.Future[Collection[UUID]]
+"""Ends with the ids that were confirmed, of all that were sent together."""
+
+
 class Courier(Protocol):
     """How the kernel hands messages over. The broker's is below; tests have one that works in memory."""
 
@@ -77,8 +81,9 @@ class RabbitCourier:
         self._timeout = publish_timeout
         self._metrics = metrics
         self._tracing = tracing
-        self._in_flight: dict[UUID, asyncio.Future[bool]] = {}
+        self._in_flight: dict[UUID, _Sent] = {}
         self._gathered: list[Outgoing] = []
+        self._next: _Sent | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
     @property
@@ -93,26 +98,27 @@ class RabbitCourier:
             return [message for message, ok in zip(messages, confirmed, strict=True) if not ok]
         if not messages or not self._connected():
             return messages
-        confirmed = [self._in_flight.get(message.id) or self._gather(message) for message in messages]
-        await asyncio.wait(confirmed)
-        return [message for message, ok in zip(messages, confirmed, strict=True) if not ok.result()]
+        sent = [self._in_flight.get(message.id) or self._gather(message) for message in messages]
+        await asyncio.wait(set(sent))
+        return [message for message, those in zip(messages, sent, strict=True) if message.id not in those.result()]
 
-    def _gather(self, message: Outgoing) -> asyncio.Future[bool]:
+    def _gather(self, message: Outgoing) -> _Sent:
         """Let a row that nobody is sending go out with all that is sent in this turn of the event loop."""
         loop = asyncio.get_running_loop()
-        if not self._gathered:
-            loop.call_soon(self._send_gathered)
+        if self._next is None:
+            self._next = loop.create_future()
+            loop.call_soon(self._send_gathered, self._next)
         self._gathered.append(message)
-        confirmed = self._in_flight[message.id] = loop.create_future()
-        return confirmed
+        self._in_flight[message.id] = self._next
+        return self._next
 
-    def _send_gathered(self) -> None:
-        messages, self._gathered = self._gathered, []
-        task = asyncio.create_task(self._send_batch(messages))
+    def _send_gathered(self, sent: _Sent) -> None:
+        messages, self._gathered, self._next = self._gathered, [], None
+        task = asyncio.create_task(self._send_batch(messages, sent))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _send_batch(self, messages: Sequence[Outgoing]) -> None:
+    async def _send_batch(self, messages: Sequence[Outgoing], sent: _Sent) -> None:
         assert self._wire is not None  # noqa: S101 - asked before
         confirmed = set[UUID]()
         try:
@@ -130,7 +136,8 @@ class RabbitCourier:
                 self._renew()
         finally:
             for message in messages:
-                self._in_flight.pop(message.id).set_result(message.id in confirmed)
+                del self._in_flight[message.id]
+            sent.set_result(confirmed)
 
     def _letter(self, message: Outgoing) -> Letter:
         return Letter(
@@ -150,14 +157,14 @@ class RabbitCourier:
         """Send a row, or wait for whoever is sending it: one id is never twice in flight on the channel."""
         running = self._in_flight.get(message.id)
         if running is not None:
-            return await asyncio.shield(running)
+            return message.id in await asyncio.shield(running)
         done = self._in_flight[message.id] = asyncio.get_running_loop().create_future()
         confirmed = False
         try:
             confirmed = await self._send(message)
         finally:
             del self._in_flight[message.id]
-            done.set_result(confirmed)
+            done.set_result({message.id} if confirmed else ())
         return confirmed
 
     async def _send(self, message: Outgoing) -> bool:
