@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, ClassVar, Self
 from uuid import UUID, uuid5
 
@@ -105,5 +106,11 @@ class OrderEvent(Event):
         The order is the cause's, and so is every field of the same name that is not given: an order's lines and
         address travel with the events that need them.
         """
-        wanted = set(cls.model_fields) - set(OrderEvent.model_fields) - fields.keys()
-        return cls.about(cause.order_id, **cause.carried(wanted), **fields)
+        carried = {name: getattr(cause, name) for name in _shared(cls, type(cause)) if name not in fields}
+        return cls.about(cause.order_id, **carried, **fields)
+
+
+@cache
+def _shared(kind: type[OrderEvent], cause: type[OrderEvent]) -> frozenset[str]:
+    """The fields, besides every event's, that both have."""
+    return frozenset(kind.model_fields.keys() & cause.model_fields.keys() - OrderEvent.model_fields.keys())

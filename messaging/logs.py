@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -57,14 +57,26 @@ def subject() -> Subject | None:
     return _subject.get()
 
 
-@contextmanager
-def about(it: Subject | None) -> Generator[None]:
+def about(it: Subject | None) -> AbstractContextManager[None]:
     """Lines that are written meanwhile, in this task, are about it."""
-    token = _subject.set(it)
-    try:
-        yield
-    finally:
-        _subject.reset(token)
+    return _About(it)
+
+
+class _About(AbstractContextManager[None]):
+    """Entered several times for every message: a generator takes twice as long."""
+
+    __slots__ = ("_it", "_token")
+
+    def __init__(self, it: Subject | None) -> None:
+        self._it = it
+
+    @override
+    def __enter__(self) -> None:
+        self._token = _subject.set(self._it)
+
+    @override
+    def __exit__(self, *_: object) -> None:
+        _subject.reset(self._token)
 
 
 class Discreet(logging.Formatter):
@@ -112,8 +124,18 @@ def configure(service: str, level: str, form: Literal["console", "json"]) -> Non
             its_own.setFormatter(discreet)  # uvicorn and FastStream bring handlers
 
 
+_details = True
+
+
+def details_are_told() -> bool:
+    """Whether lines at the level debug are written; a line that is not still costs 3 µs."""
+    return _details
+
+
 def set_level(level: str) -> None:
     """From now on tell what is at least so important. Libraries stay at warnings: their details repeat payloads."""
+    global _details  # noqa: PLW0603 - as structlog's configuration, it belongs to the process
+    _details = logging.getLevelNamesMapping()[level.upper()] <= logging.DEBUG
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()])
     )

@@ -188,7 +188,8 @@ class Pipeline:
         """Count a message that was handled."""
         series = self._metrics.queue(route.queue)
         outcome = Outcome.APPLIED if work.applied else Outcome.DUPLICATE
-        log.debug("message handled", outcome=outcome)
+        if logs.details_are_told():
+            log.debug("message handled", outcome=outcome)
         series.handled[outcome].inc()
         if work.redrive:
             series.redriven.inc()
