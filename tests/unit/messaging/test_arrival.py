@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 import aio_pika.queue
-import pytest
 from aiormq.channel import Channel
 from pamqp.header import ContentHeader
+from structlog.testing import capture_logs
 
 from messaging.arrival import Arrival, as_it_arrives
 from messaging.frames import Delivery
@@ -53,16 +53,16 @@ async def test_a_delivery_is_taken_in_the_turn_in_which_it_is_read() -> None:
     await asyncio.gather(*channel.tasks)
 
 
-async def test_what_a_consumer_raises_costs_no_channel(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_what_a_consumer_raises_costs_no_channel() -> None:
     """It is logged; the message stays unacknowledged, and the next one is taken."""
 
     def broken(_: Arrival) -> None:
         raise RuntimeError("a bug")
 
     channel = Consuming(broken=as_it_arrives(broken))
-    await channel.deliver("broken")
-    told = capsys.readouterr()
-    assert "a delivery was not taken" in told.out + told.err
+    with capture_logs() as lines:
+        await channel.deliver("broken")
+    assert [line["event"] for line in lines] == ["a delivery was not taken"]
 
 
 async def test_a_cancelled_consumer_takes_nothing() -> None:
