@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import random
 import signal
 import sys
@@ -73,6 +74,8 @@ def faults(  # noqa: PLR0913 - each is an option of the command line
 def _do(wanted: list[Fault], form: Form, seed: int, minutes: float, rate: float | None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: a shell's background jobs ignore it
         signal.signal(number, _interrupted)
+    for client in ("aio_pika", "aiormq"):  # the load's own connections are cut and blocked, too: that is what is done
+        logging.getLogger(client).setLevel(logging.CRITICAL)
     console.print(f"Seed {seed}. A system of its own is started first: half a minute.")
     bar = Progress(
         SpinnerColumn(),
