@@ -7,6 +7,7 @@ for a whole group of messages, and one writes orders and facts.
 from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -96,7 +97,8 @@ class Facts:
     def add(self, event: OrderEvent, actor: str, before: str | None, after: str) -> datetime:
         """Add what happened to an order, with its status before (None for its creation) and after. Return the time."""
         now = datetime.now(UTC)
-        detail = event.model_dump_json(include=TOLD)
+        told = _told_of(type(event))
+        detail = event.model_dump_json(include=told) if told else "{}"
         row = (event.order_id, event.name, event.event_id, event.occurred_at, now, detail, actor, before, after)
         self.new.append(NewFact(*row))
         if event.order_id in self._known:
@@ -111,6 +113,11 @@ class Facts:
         if self.new:
             yield Write("facts", _WRITE, [*map(list, zip(*self.new, strict=True))])
             self.new.clear()
+
+
+@cache
+def _told_of(kind: type[OrderEvent]) -> set[str]:
+    return TOLD & kind.model_fields.keys()
 
 
 async def preload(db: AsyncSession, batch: Sequence[tuple[Event, OrderRow | None]]) -> None:
