@@ -15,13 +15,12 @@ from operations.audit.custody import parked_in
 from operations.audit.kinds import Kind
 from operations.audit.register import Register
 from operations.audit.settings import AuditSettings
-from operations.audit.sources import Sources
+from operations.audit.sources import REST, Sources
 
 CATCHING_UP = 0.5
 """Seconds, at least, between two looks while there is more to read."""
-REST = 9
-"""Times as long as a look took to wait for the next one then: reading a million orders after a start has time, and
-is not to slow down who places the next one."""
+LONGEST_REST = 0.1
+"""Seconds, at most, between two slices of one snapshot, which of a million reservations is half a minute old in the end."""
 MISSED_LOOKS = 3
 """A violation that nobody has seen for so many looks is cleared."""
 
@@ -71,7 +70,7 @@ def auditor_of(service: Service, settings: AuditSettings, topology: Topology) ->
         name: Database(url.get_secret_value(), name=name, pool_size=1) for name, url in settings.databases.items()
     }
     sources = Sources({**databases, service.name: service.database})
-    audit = Audit(sources, settings, topology, parked_in(service.database))
+    audit = Audit(sources, settings, topology, parked_in(service.database), rest=LONGEST_REST)
     quiet = timedelta(seconds=MISSED_LOOKS * settings.interval)
     register = Register(service.execute, service.database, quiet)
     return Auditor(databases, audit, register, settings.interval, gauge_in(service.metrics.registry))

@@ -43,14 +43,23 @@ class Audit:
     """Looks again and again; each look reads what is new, what was open, and what was wrong."""
 
     def __init__(
-        self, sources: Sources, settings: AuditSettings, topology: Topology, parked: Parked | None = None
+        self,
+        sources: Sources,
+        settings: AuditSettings,
+        topology: Topology,
+        parked: Parked | None = None,
+        *,
+        rest: float = 0,
     ) -> None:
-        """Take the queues from the topology. Without `parked`, no message is called missing."""
+        """Take the queues from the topology. Without `parked`, no message is called missing.
+
+        `rest`: seconds, at most, of a pause in long readings; without it they are hurried.
+        """
         grace, lag, most = settings.patience, timedelta(seconds=settings.lag), settings.most
         self._sources = sources
         self.orders = Orders(sources, grace=grace, lag=lag, most=most)
         self._rounds = Rounds(sources, interval=timedelta(seconds=settings.round_interval), most=most)
-        self._warehouse = WarehouseAudit(sources, interval=timedelta(seconds=settings.stock_interval))
+        self._warehouse = WarehouseAudit(sources, interval=timedelta(seconds=settings.stock_interval), rest=rest)
         self._messages = Messages(
             sources,
             consumers(topology),

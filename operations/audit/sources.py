@@ -14,6 +14,9 @@ from operations.audit.evidence import Account, Case, Order, Payment, Reservation
 
 PAGE = 1_000
 """Rows that one statement asks for at most."""
+REST = 9
+"""Times as long as a reading took to wait for the next one, where there is much to read: it has time, and is not to
+slow down who places the next order."""
 ORDER_API, PAYMENT, INVENTORY, SHIPPING = SERVICES = ("order_api", "payment", "inventory", "shipping")
 """Along the wave: whatever is read later has seen all that caused what was read earlier."""
 

@@ -1,14 +1,15 @@
 """Stock: the counters of inventory against the sums of the rows that explain them, all of one moment."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from operations.audit.rules import Stock, Warehouse, stock_discrepancies
-from operations.audit.sources import INVENTORY, Ask, Sources, snapshot
+from operations.audit.sources import INVENTORY, REST, Ask, Row, Sources, snapshot
 from operations.audit.suspicions import Suspicions
 
 SLICE = 5_000
@@ -41,10 +42,11 @@ class WarehouseAudit:
     what is read at one moment can be compared to the piece.
     """
 
-    def __init__(self, sources: Sources, *, interval: timedelta) -> None:
+    def __init__(self, sources: Sources, *, interval: timedelta, rest: float = 0) -> None:
+        """`rest`: seconds that it waits between two slices at most, else nine times as long as one took."""
         self.suspicions = Suspicions()
         self.stock: Mapping[str, Stock] = {}
-        self._sources, self._interval = sources, interval
+        self._sources, self._interval, self._rest = sources, interval, rest
         self._next: datetime | None = None
 
     @property
@@ -57,11 +59,24 @@ class WarehouseAudit:
         if self._next is not None and now < self._next and not self.suspicions.unconfirmed:
             return
         async with snapshot(self._sources.databases[INVENTORY]) as ask:
-            warehouse = await _read(ask)
+            warehouse = await _read(_at_ease(ask, self._rest))
         self._next, self.stock = now + self._interval, warehouse.stock
         found = list(stock_discrepancies(warehouse))
         for sku in {*self.suspicions.subjects, *(each.subject for each in found)}:
             self.suspicions.judge(sku, [each for each in found if each.subject == sku])
+
+
+def _at_ease(ask: Ask, most: float) -> Ask:
+    """Ask, and rest after each answer, for so many seconds at most."""
+    clock = asyncio.get_running_loop().time
+
+    async def ask_and_rest(question: TextClause, **values: object) -> list[Row]:
+        began = clock()
+        rows = await ask(question, **values)
+        await asyncio.sleep(min(REST * (clock() - began), most))
+        return rows
+
+    return ask_and_rest
 
 
 async def _read(ask: Ask) -> Warehouse:

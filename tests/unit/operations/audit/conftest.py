@@ -79,7 +79,12 @@ async def auditing() -> AsyncGenerator[MakeAudit]:
     async with AsyncExitStack() as stack:
 
         def make(
-            shop: Shop, *, sources: type[Sources] = Sources, parked: Parked | None = none_parked, **settings: float
+            shop: Shop,
+            *,
+            sources: type[Sources] = Sources,
+            parked: Parked | None = none_parked,
+            rest: float = 0,
+            **settings: float,
         ) -> Audit:
             databases = {
                 service: Database(url, name=f"{service} audit", pool_size=1) for service, url in shop.readers.items()
@@ -87,6 +92,6 @@ async def auditing() -> AsyncGenerator[MakeAudit]:
             for database in databases.values():
                 stack.push_async_callback(database.close)
             chosen = AuditSettings.model_validate({"lag": 0, **settings})
-            return Audit(sources(databases), chosen, read_topology(), parked)
+            return Audit(sources(databases), chosen, read_topology(), parked, rest=rest)
 
         yield make

@@ -1,5 +1,6 @@
 """How the auditor reads: a page at a time, what is settled once, and nothing that it is not allowed."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection
 from datetime import timedelta
@@ -12,6 +13,7 @@ from typing_extensions import override
 
 from messaging.asyncapi.reading import read_topology
 from messaging.database import Database, DatabaseUnavailable
+from operations.audit import warehouse
 from operations.audit.balance import Audit
 from operations.audit.kinds import Kind
 from operations.audit.messages import Delivery
@@ -64,6 +66,26 @@ async def test_a_look_is_bounded_and_the_next_goes_on(shop: Shop, auditing: Make
     assert (sum(first.orders.values()), first.complete) == (PAGE, False)
     second = await audit.look()
     assert (sum(second.orders.values()), second.complete) == (MANY + 3, True)
+
+
+async def test_stock_is_added_up_without_haste(
+    shop: Shop, auditing: MakeAudit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a running service it rests after each slice, and never too long; the sums stay the same."""
+    await shop.multiply(MANY)
+    hurried = await auditing(shop).look()
+    rests: list[float] = []
+    sleep = asyncio.sleep
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(warehouse, "SLICE", 500)
+    monkeypatch.setattr(asyncio, "sleep", rest)
+    unhurried = await auditing(shop, rest=0.002).look()
+    assert unhurried.stock == hurried.stock
+    assert len([seconds for seconds in rests if 0 < seconds <= 0.002]) > MANY / 500
 
 
 async def test_what_is_younger_than_the_lag_waits(shop: Shop, auditing: MakeAudit) -> None:
