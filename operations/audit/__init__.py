@@ -12,10 +12,11 @@ In-flight work is no violation. Four things keep it from being taken for one:
   longer than the grace, which is longer than an order's first deadline. `Kind` says for each kind since when.
 - **Two looks.** Nothing is reported that was not found by two readings, one after the other.
 
-What it costs the services: transactions that are read-only and short, one connection a database, one database at a
-time, statements that touch a bounded number of rows by an index and have a time limit. SELECT takes no lock that a
-service would wait for. An order that is settled and free of discrepancies is not compared again; the others are, at
-growing distances. Stock is added up anew every few minutes, and all rows are gone through about once an hour for those
-without an order and for anomalies. Whatever else happens to a settled order is found by an audit that begins anew: a
-restart, or `./run audit`.
+What it costs the services: transactions that are read-only, one connection a database, one database at a time,
+statements that touch a bounded number of rows by an index and have a time limit. SELECT takes no lock that a service
+would wait for. The transactions are short but for one: every few minutes stock is added up, in slices of one snapshot,
+between which a running service rests, so that of a million reservations it is half a minute long. An order that is
+settled and free of discrepancies is not compared again; the others are, at growing distances. All rows are gone
+through about once an hour for those without an order and for anomalies. Whatever else happens to a settled order is
+found by an audit that begins anew: a restart, or `./run audit`.
 """

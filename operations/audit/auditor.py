@@ -20,7 +20,7 @@ from operations.audit.sources import REST, Sources
 CATCHING_UP = 0.5
 """Seconds, at least, between two looks while there is more to read."""
 LONGEST_REST = 0.1
-"""Seconds, at most, between two slices of one snapshot; of a million reservations it is half a minute old in the end."""
+"""Seconds, at most, between two slices of one snapshot; of a million reservations it gets half a minute old."""
 MISSED_LOOKS = 3
 """A violation that nobody has seen for so many looks is cleared."""
 
