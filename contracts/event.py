@@ -106,11 +106,10 @@ class OrderEvent(Event):
         The order is the cause's, and so is every field of the same name that is not given: an order's lines and
         address travel with the events that need them.
         """
-        carried = {name: getattr(cause, name) for name in _shared(cls, type(cause)) if name not in fields}
-        return cls.about(cause.order_id, **carried, **fields)
+        return cls.about(cause.order_id, **(cause.carried(_own_fields(cls)) | fields))
 
 
 @cache
-def _shared(kind: type[OrderEvent], cause: type[OrderEvent]) -> frozenset[str]:
-    """The fields, besides every event's, that both have."""
-    return frozenset(kind.model_fields.keys() & cause.model_fields.keys() - OrderEvent.model_fields.keys())
+def _own_fields(kind: type[OrderEvent]) -> set[str]:
+    """Those that not every event has."""
+    return kind.model_fields.keys() - OrderEvent.model_fields.keys()

@@ -88,7 +88,7 @@ def as_it_arrives(take: Take) -> Callable[[Any], Awaitable[None]]:
 
 _MARK = "takes_arrivals"
 _CHANNELS = cast("Any", Channel)
-"""Its name for what comes with a delivery is its own."""
+"""Without its types: the method that is replaced is private."""
 _usual_consumer = aio_pika.queue.consumer
 _usual_delivery = _CHANNELS._on_deliver_frame  # noqa: SLF001
 
