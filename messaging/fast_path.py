@@ -84,8 +84,7 @@ class FastPath:
         if route.prepare is not None:
             return self._prepare(delivery)
         try:
-            with logs.about(about):
-                self._join(delivery, None)
+            self._join(delivery, None)
         except Exception as error:  # noqa: BLE001 - every failure has a place to go
             return self._fail(delivery, error)
         return None
@@ -103,7 +102,9 @@ class FastPath:
 
     def _join(self, delivery: _Delivery, prepared: object) -> None:
         pipeline = self._pipeline
-        delivery.work = work = pipeline.work(delivery.route, delivery.event, delivery.envelope, prepared)
+        delivery.work = work = pipeline.work(
+            delivery.route, delivery.event, delivery.envelope, prepared, delivery.about
+        )
         pipeline.running(pipeline.executor).add(work).add_done_callback(partial(self._decided, delivery))
 
     def _decided(self, delivery: _Delivery, outcome: asyncio.Future[list[Outgoing]]) -> None:
@@ -154,8 +155,7 @@ class FastPath:
     async def _acknowledge(self, deliveries: Sequence[_Delivery]) -> None:
         for delivery in deliveries:
             assert delivery.work is not None  # noqa: S101 - its group has ended well
-            with logs.about(delivery.about):
-                self._pipeline.count(delivery.route, delivery.event, delivery.work)
+            self._pipeline.count(delivery.route, delivery.event, delivery.work, delivery.about)
         try:
             await edge.ack_batch(self._acks, [delivery.arrival for delivery in deliveries])
         except edge.AckLost as lost:

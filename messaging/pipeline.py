@@ -166,15 +166,18 @@ class Pipeline:
 
     async def _apply(self, route: Route, event: Event, envelope: Envelope, hold: _Hold) -> None:
         prepared = await self._when_back(lambda: self.prepare(route, event), hold)
-        work = self.work(route, event, envelope, prepared)
+        about = logs.subject()
+        work = self.work(route, event, envelope, prepared, about)
         await self.send(await self.running(self.executor).submit(work))
-        self.count(route, event, work)
+        self.count(route, event, work, about)
 
-    def work(self, route: Route, event: Event, envelope: Envelope, prepared: object) -> Work:
-        """The message's part of a group."""
+    def work(
+        self, route: Route, event: Event, envelope: Envelope, prepared: object, about: logs.Subject | None
+    ) -> Work:
+        """The message's part of a group. Lines that its handler writes are about `about`."""
         return Work(
             key=Key(event.event_id, route.queue, envelope.redrive),
-            run=_bind(route, event, prepared),
+            run=_bind(route, event, prepared, about),
             event=event,
             order_id=event.order_id if isinstance(event, OrderEvent) else None,
             creates_row=route.signature.creates_row,
@@ -184,12 +187,13 @@ class Pipeline:
             replay=envelope.replay,
         )
 
-    def count(self, route: Route, event: Event, work: Work) -> None:
+    def count(self, route: Route, event: Event, work: Work, about: logs.Subject | None) -> None:
         """Count a message that was handled."""
         series = self._metrics.queue(route.queue)
         outcome = Outcome.APPLIED if work.applied else Outcome.DUPLICATE
         if logs.details_are_told():
-            log.debug("message handled", outcome=outcome)
+            with logs.about(about):
+                log.debug("message handled", outcome=outcome)
         series.handled[outcome].inc()
         if work.redrive:
             series.redriven.inc()
@@ -348,10 +352,8 @@ def custody(pipeline: Pipeline) -> type[BaseMiddleware]:
 
 
 def _bind(
-    route: Route, event: Event, prepared: object
+    route: Route, event: Event, prepared: object, about: logs.Subject | None
 ) -> Callable[[AsyncSession, OrderRow | None], Awaitable[Sequence[Event | Again]]]:
-    about = logs.subject()
-
     async def run(db: AsyncSession, row: OrderRow | None) -> Sequence[Event]:
         with logs.about(about):  # the group's task is nobody's
             said = await route.handler(**route.signature.arguments(event, prepared, row, db))

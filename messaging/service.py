@@ -53,8 +53,10 @@ log = structlog.get_logger(__name__)
 
 COMMAND_PATIENCE = 2.0
 """Seconds that a command waits for an absent database before it fails."""
-_NEW_OBJECTS = 5_000
-"""More containers than that let the garbage collector look at the young ones; Python's own number is 700."""
+_NEW_OBJECTS = 50_000
+"""More containers than that let the garbage collector look at the young ones; Python's own number is 700.
+
+A process in full work has some 20,000 in hand, which end without it."""
 
 
 class NotSent(Exception):  # noqa: N818 - a state
@@ -210,7 +212,7 @@ class Service:
         rules = Rules(settings.group_size, timedelta(seconds=settings.relay_grace), self.row, self.preload)
         away, sizes, together = self._pipeline.away, self.metrics.groups.observe, self.metrics.commands.observe
         deliveries = GroupExecutor(self.database, rules, away, self.tracing, sizes)
-        self._commands = GroupExecutor(self.database, rules, away, self.tracing, together)
+        self._commands = GroupExecutor(self.database, rules, away, self.tracing, together, gathering=0)
         self._pipeline.executor = deliveries
         self._pipeline.mark_sent = marker.add
         supervisor.start("deliveries", deliveries.run)

@@ -41,8 +41,8 @@ Preload = Callable[[AsyncSession, Batch], Awaitable[None]]
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between attempts in place, doubling."""
 LONGEST_GATHERING = 0.05
-"""Seconds that the next group gathers at most. It gathers as long as the last one took: a transaction costs hardly more
-for ten messages than for one, so the busier the machine, the larger the groups."""
+"""Seconds that the next group of deliveries gathers at most. It gathers as long as the last one took: a transaction costs
+hardly more for ten messages than for one, so the busier the machine, the larger the groups."""
 
 
 @dataclass(eq=False, slots=True)
@@ -82,15 +82,23 @@ class Rules:
 class GroupExecutor:
     """Takes the work that is ready and runs it in groups, one transaction at a time."""
 
-    def __init__(
-        self, database: Database, rules: Rules, away: Away, tracing: Tracing, size: Callable[[int], None]
+    def __init__(  # noqa: PLR0913 - wired once, by name
+        self,
+        database: Database,
+        rules: Rules,
+        away: Away,
+        tracing: Tracing,
+        size: Callable[[int], None],
+        *,
+        gathering: float = LONGEST_GATHERING,
     ) -> None:
-        """`size` is told the size of each group that was committed."""
+        """`size` is told the size of each group that was committed; `gathering` is in seconds, 0 if somebody waits."""
         self._database = database
         self._away = away
         self._rules = rules
         self._tracing = tracing
         self._size = size
+        self._gathering = gathering
         self._waiting: deque[Work] = deque()
         self._ready = asyncio.Event()
 
@@ -116,7 +124,7 @@ class GroupExecutor:
                 began = clock()
                 await self._execute(group)
                 if len(self._waiting) < self._rules.size:
-                    await asyncio.sleep(min(clock() - began, LONGEST_GATHERING))
+                    await asyncio.sleep(min(clock() - began, self._gathering))
 
     def _take(self) -> list[Work]:
         """The next group: up to `size` works that may be together, or one that must be alone."""

@@ -18,7 +18,7 @@ from benchmarks.capacity.costs import Costs
 
 API = "order_api"
 REQUEST = "POST /orders"
-GROUP_SIZE = 100
+GROUP_SIZE = 200
 LONGEST_GATHERING = 0.05
 SLICE = 0.005
 """Seconds for which a processor is kept at most, before somebody else has a turn."""

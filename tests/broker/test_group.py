@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -12,13 +13,14 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from contracts import Event, OrderCreated, PaymentAuthorized
+from messaging import unit
 from messaging.away import Away
 from messaging.database import SERVER_SETTINGS, Database
 from messaging.inbox import Key
 from messaging.order_row import OrderRow
 from messaging.outcome import Reject
 from messaging.tracing import Tracing
-from messaging.unit import GroupExecutor, Rules, Run, Work
+from messaging.unit import LONGEST_GATHERING, GroupExecutor, Rules, Run, Work
 from tests.broker.probe import Tally, orders
 from tests.broker.rabbit import until
 from tests.broker.test_unit_of_work import counted
@@ -95,6 +97,27 @@ async def test_a_repeat_is_told_what_is_still_unsent(executor: GroupExecutor, pr
         await connection.execute(text("UPDATE outbox SET sent_at = now()"))
     assert await executor.submit(work(event)) == []
     assert await counted(probe_database) == (1, 1)
+
+
+@pytest.mark.parametrize("gathering", [LONGEST_GATHERING, 0])
+async def test_commands_gather_no_longer_than_a_turn(
+    probe_database: Database, monkeypatch: pytest.MonkeyPatch, gathering: float
+) -> None:
+    """Deliveries wait for others as long as the last group took, which nobody notices; a customer would."""
+    pauses, slept = list[float](), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        slept.set()
+
+    monkeypatch.setattr(unit, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
+    rules = Rules(size=10, grace=timedelta(seconds=2), row=Tally)
+    executor = GroupExecutor(probe_database, rules, Away(), Tracing(), lambda _: None, gathering=gathering)
+    running = asyncio.create_task(executor.run())
+    await executor.submit(work(next(iter(orders(1)))))
+    await slept.wait()
+    assert 0 < pauses[0] <= gathering if gathering else pauses == [0]
+    running.cancel()
 
 
 async def test_retried_and_redelivered_messages_stay_alone(executor: GroupExecutor, probe_database: Database) -> None:

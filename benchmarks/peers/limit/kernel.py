@@ -27,7 +27,7 @@ Handle = Callable[[asyncpg.Connection, Sequence[Heard]], Awaitable[Sequence[Said
 
 async def connect() -> asyncpg.Connection:
     """Open a connection to the service's database, with no compiler that takes longer than what it compiles."""
-    return await asyncpg.connect(os.environ["DATABASE_URL"], server_settings={"jit": "off"})
+    return await asyncpg.connect(os.environ["DATABASE_URL"], server_settings={"jit": "off", "enable_seqscan": "off"})
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from devstack.threads import run_apart
 from messaging.database import Database, is_unavailable
 from messaging.ledger import Ledger
 from payment.models import GatewayAccount
+from tests.broker.rabbit import until
 from tests.statements import statements_of
 
 pytestmark = pytest.mark.database
@@ -116,6 +117,22 @@ async def test_a_caller_that_gives_up_does_not_undo_the_decision(ledger: Ledger[
     await deciding.wait()
     caller.cancel()
     assert await ledger.settle("k", count_up) == 2
+
+
+async def test_no_plan_reads_a_whole_table(database: Database, ledger: Ledger[GatewayAccount, int]) -> None:
+    """Statements find rows by key from the first row on: a plan is kept, and the table grows."""
+    for number in range(20):  # the sixth time the driver's statement gets the plan that is kept
+        await ledger.settle(f"key-{number}", count_up)
+    await database.close()
+
+    connection = await asyncpg.connect(database.url)
+
+    async def told() -> asyncpg.Record | None:
+        [found] = await connection.fetch("SELECT * FROM pg_stat_user_tables WHERE relname = 'gateway_accounts'")
+        return found if found["n_tup_ins"] == 20 else None  # a connection tells what it did when it ends
+
+    assert (await until(told))["seq_scan"] == 0
+    await connection.close()
 
 
 async def test_an_absent_database_is_named_to_every_caller() -> None:
