@@ -24,6 +24,8 @@ from devstack.errors import StackError
 CREATED = b"201"
 MOST_CONNECTIONS = 256
 """Of an open loop. What finds none free waits for one, and its latency with it."""
+MOST_IDLE = 4.0
+"""Seconds after which a connection is not used again: uvicorn ends it after 5, and a request that meets that is lost."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class Api:
                 connections.append(connection)
             else:
                 connection = await free.get()
-                if not connection.is_open:  # it was idle for longer than the server keeps one
+                if not connection.is_fit:
+                    connection.close()
                     connection = await self._connect()
                     connections.append(connection)
             try:
@@ -176,11 +179,13 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[bytes, bytes]] | None = None
         self._read = b""
+        self._idle_since = time.monotonic()
 
     @property
-    def is_open(self) -> bool:
-        """Whether the server has not hung up yet."""
-        return self._transport is not None and not self._transport.is_closing()
+    def is_fit(self) -> bool:
+        """Whether the server has not hung up, nor is about to."""
+        is_open = self._transport is not None and not self._transport.is_closing()
+        return is_open and time.monotonic() - self._idle_since < MOST_IDLE
 
     async def ask(self, request: bytes) -> tuple[bytes, bytes]:
         """Send a request; returns the answer's status and body. Raises StackError when the server hangs up."""
@@ -213,6 +218,7 @@ class _Connection(asyncio.Protocol):
         if len(self._read) < end + 4 + length:
             return
         body, self._read = self._read[end + 4 : end + 4 + length], self._read[end + 4 + length :]
+        self._idle_since = time.monotonic()
         if self._answer and not self._answer.done():
             self._answer.set_result((head[9:12], body))
 

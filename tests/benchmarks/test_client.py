@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from benchmarks import client
 from benchmarks.client import arrivals
 from benchmarks.products import baskets, products, wish
 from devstack.errors import StackError
@@ -57,6 +58,22 @@ async def test_a_latency_counts_from_when_the_order_should_have_been_sent() -> N
     async with serving(answer) as api:
         placed = await api.open_loop([-1.0])
     assert placed.orders[0].answered >= 1.0
+
+
+async def test_no_order_goes_by_a_connection_that_the_server_is_about_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was idle for nearly as long as servers keep one is replaced; any other is used again."""
+    came: list[asyncio.Task[None] | None] = []
+
+    async def answer() -> bytes:
+        came.append(asyncio.current_task())
+        return ACCEPTED
+
+    async with serving(answer) as api:
+        await api.open_loop([0, 0.2])
+        monkeypatch.setattr(client, "MOST_IDLE", 0)
+        await api.open_loop([0, 0.2])
+    assert came[0] is came[1]
+    assert came[2] is not came[3]
 
 
 async def test_a_closed_loop_has_one_order_a_connection_in_flight() -> None:
