@@ -21,6 +21,7 @@ from messaging.database import Database, DatabaseUnavailable, is_unavailable
 from messaging.envelope import Envelope, Poison, read_envelope, read_event
 from messaging.inbox import Key
 from messaging.lane import Lane
+from messaging.limits import TimeLimit
 from messaging.metrics import Metrics, Outcome
 from messaging.order_row import OrderRow
 from messaging.outbox import Outgoing
@@ -98,7 +99,7 @@ class Pipeline:
     ) -> None:
         self._routes = routes
         self._database = database
-        self._prepare_timeout = prepare_timeout
+        self._preparing = TimeLimit(prepare_timeout)
         self._metrics = metrics
         self._tracing = tracing
         self.away = Away()
@@ -221,11 +222,10 @@ class Pipeline:
             return None
         edge.crash_point(f"{edge.Step.PREPARE}.before")
         try:
-            with self._tracing.preparing(route.queue):
-                async with asyncio.timeout(self._prepare_timeout):
-                    prepared = await route.prepare(event)
+            with self._tracing.preparing(route.queue), self._preparing.bound():
+                prepared = await route.prepare(event)
         except TimeoutError as error:
-            raise PrepareTimeout(f"no answer within {self._prepare_timeout} s") from error
+            raise PrepareTimeout(f"no answer within {self._preparing.seconds} s") from error
         edge.crash_point(f"{edge.Step.PREPARE}.after")
         return prepared
 

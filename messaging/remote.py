@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -10,6 +9,7 @@ from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import HALF_OPENED, OpenedState
 
 from messaging import edge
+from messaging.limits import TimeLimit
 from messaging.outcome import Retry, Wait
 
 Answer = TypeVar("Answer")
@@ -29,7 +29,7 @@ class RemoteEnd(Generic[Answer]):
     def __init__(self, name: str, *, timeout: float, breaker_threshold: int, breaker_reset: float) -> None:
         """Durations are seconds. The breaker opens after `breaker_threshold` failures in a row."""
         self._name = name
-        self._timeout = timeout
+        self._limit = TimeLimit(timeout)
         self._pause = breaker_reset
         self._breakers = AsyncCircuitBreakerFactory(breaker_threshold, breaker_reset, exclude=[(Exception, _is_ours)])
 
@@ -52,7 +52,7 @@ class RemoteEnd(Generic[Answer]):
                 if answer is None:
                     answer = await self._made(find)
                     if answer is None or not carried_out(answer):
-                        raise NoAnswer(f"no answer from the {self._name} within {self._timeout} s")
+                        raise NoAnswer(f"no answer from the {self._name} within {self._limit.seconds} s")
                 return answer
         except OpenedState as opened:
             opened.__traceback__ = None  # the breaker raises one and the same exception: it must not collect frames
@@ -66,12 +66,12 @@ class RemoteEnd(Generic[Answer]):
 
     async def _in_time(self, call: Callable[[], Awaitable[Answer | None]]) -> Answer | None:
         """The call's answer, or None after silence."""
-        limit = asyncio.timeout(self._timeout)
+        limit = self._limit.bound()
         try:
-            async with limit:
+            with limit:
                 return await call()
         except TimeoutError:
-            if not limit.expired():
+            if not limit.expired:
                 raise  # somebody else's patience ended
             return None
 

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from messaging.database import Database, DatabaseUnavailable, is_unavailable
+from messaging.limits import TimeLimit
 
 T = TypeVar("T")
 
-DEADLINE = 4.5
-"""Seconds in which a request has its answer, whatever became of the database."""
+DEADLINE = TimeLimit(4.5)
+"""The time in which a request has its answer, whatever became of the database."""
 
 _abandoned: set[asyncio.Task[Any]] = set()
 """Work that nobody waits for any more; kept here until it has ended."""
@@ -50,7 +51,7 @@ async def answered(work: Coroutine[Any, Any, T]) -> T:
     """
     loop = asyncio.get_running_loop()
     task, over = loop.create_task(work), loop.create_future()
-    deadline = loop.call_later(DEADLINE, _end, over)
+    deadline = DEADLINE.begin(partial(_end, over))
     task.add_done_callback(partial(_end, over))
     try:
         await over
@@ -58,10 +59,10 @@ async def answered(work: Coroutine[Any, Any, T]) -> T:
         _abandon(task)
         raise
     finally:
-        deadline.cancel()
+        deadline.over()
     if not task.done():
         _abandon(task)
-        raise DatabaseUnavailable(f"no answer within {DEADLINE} s")
+        raise DatabaseUnavailable(f"no answer within {DEADLINE.seconds} s")
     return task.result()
 
 

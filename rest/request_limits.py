@@ -4,6 +4,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from messaging.limits import TimeLimit
 from rest.problems import Kind, Problem, render
 
 MOST_HEADERS = 16_384
@@ -24,6 +25,7 @@ class RequestLimits:
         self.app = app
         self.body = body
         self.patience = patience
+        self._first = TimeLimit(patience)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -34,15 +36,20 @@ class RequestLimits:
             await render(refusal.details)(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        ends, read, complete = loop.time() + self.patience, 0, False
+        ends, read, begun, complete = loop.time() + self.patience, 0, False, False
 
         async def receive_within_limits() -> Message:
-            nonlocal read, complete
+            nonlocal read, begun, complete
             if complete:  # what comes now is the client's going, which may take as long as it likes
                 return await receive()
             try:
-                async with asyncio.timeout_at(ends):
-                    message = await receive()
+                if begun:
+                    async with asyncio.timeout_at(ends):
+                        message = await receive()
+                else:
+                    begun = True
+                    with self._first.bound():  # it is all of a body, as a rule
+                        message = await receive()
             except TimeoutError:
                 raise Problem(Kind.SLOW_BODY, f"It has {self.patience:.0f} seconds.") from None
             read += len(message.get("body", b""))

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from messaging.database import DatabaseUnavailable
+from messaging.limits import TimeLimit
 from rest import reading
 from rest.reading import answered
 
@@ -22,7 +23,7 @@ async def test_an_answer_in_time_is_passed_on() -> None:
 
 async def test_no_answer_in_time_is_an_absent_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller does not wait for work that does not end when it is told to; its late error disturbs nobody."""
-    monkeypatch.setattr(reading, "DEADLINE", 0.01)
+    monkeypatch.setattr(reading, "DEADLINE", TimeLimit(0.01))
     release, ended = asyncio.Event(), asyncio.Event()
 
     async def stubborn() -> None:
