@@ -25,7 +25,7 @@ CREATED = b"201"
 MOST_CONNECTIONS = 256
 """Of an open loop. What finds none free waits for one, and its latency with it."""
 MOST_IDLE = 4.0
-"""Seconds after which a connection is not used again: uvicorn ends it after 5, and a request that meets that is lost."""
+"""Seconds after which a connection is not used again: uvicorn ends it after 5, and what meets that is lost."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Time limits that cost little: all of one length share one timer of the event loop.
 
-`asyncio.timeout` takes 7 µs, most of it for a timer of its own that never fires. A message that asks a remote end is under
-two limits, and so is a request.
+`asyncio.timeout` takes 7 µs, most of it for a timer of its own that never fires. A message that asks a remote end is
+under two limits, and so is a request.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 
 class Pending:
@@ -80,7 +81,7 @@ class Bound:
         self.expired = False
         """Whether the time was over."""
 
-    def __enter__(self) -> Bound:
+    def __enter__(self) -> Self:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - of a running event loop
         self._task, self._before = task, task.cancelling()

@@ -41,8 +41,8 @@ Preload = Callable[[AsyncSession, Batch], Awaitable[None]]
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between attempts in place, doubling."""
 LONGEST_GATHERING = 0.05
-"""Seconds that the next group of deliveries gathers at most. It gathers as long as the last one took: a transaction costs
-hardly more for ten messages than for one, so the busier the machine, the larger the groups."""
+"""Seconds that the next group of deliveries gathers at most. It gathers as long as the last one took: a transaction
+costs hardly more for ten messages than for one, so the busier the machine, the larger the groups."""
 
 
 @dataclass(eq=False, slots=True)

@@ -45,9 +45,8 @@ async def test_each_ends_at_its_own_time() -> None:
     await first
     assert ended == [1]
     await second
-    with pytest.raises(TimeoutError):  # a timer is there again for whoever comes after all have ended
-        with limit.bound():
-            await forever()
+    with pytest.raises(TimeoutError), limit.bound():  # a timer is there again for whoever comes after all have ended
+        await forever()
 
 
 async def test_a_cancellation_stays_one() -> None:
@@ -106,10 +105,13 @@ async def test_many_share_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(loop, "call_at", counted)
     limit, kept = TimeLimit(30), WeakSet[Event]()
-    for _ in range(1_000):
+
+    def begin_and_end() -> None:
         kept.add(late := Event())
         limit.begin(late.set).over()
-    del late
+
+    for _ in range(1_000):
+        begin_and_end()
     gc.collect()
     assert (timers, len(kept)) == (1, 0)
 
