@@ -159,8 +159,7 @@ class Mapped(Generic[Row]):
         )
         yield Write(self.name, statement, values)
         for state in changed:
-            for name in list(state.committed_state):
-                set_committed_value(state.obj(), name, state.dict[name])
+            as_stored(state.obj())
 
     def new(self, rows: Sequence[Mapping[str, Any]]) -> Write:
         """New rows that all give the same columns."""
@@ -194,6 +193,13 @@ class Mapped(Generic[Row]):
         if self._not_read:
             inspect(row).expired_attributes.update(self._not_read)
         return row
+
+
+def as_stored(row: SQLModel) -> None:
+    """Take what the row has now for what its table has."""
+    state = inspect(row)
+    for name in list(state.committed_state):
+        set_committed_value(row, name, state.dict[name])
 
 
 def _processors(columns: Iterable[Column[Any]], which: str, *given: Any) -> dict[str, Callable[[Any], Any]]:

@@ -60,11 +60,42 @@ async def test_two_processes_see_each_other(database: Database) -> None:
 async def test_calls_that_come_together_are_stored_together(
     database: Database, ledger: Ledger[GatewayAccount, int]
 ) -> None:
-    """A hundred calls at once cost one statement that reads, and one that stores."""
-    await ledger.settle("key-0", count_up)
+    """A hundred calls at once cost one statement; one more that reads if somebody else has stored some of their rows."""
+    other = Ledger[GatewayAccount, int](database, GatewayAccount)
+    for number in range(10):
+        await ledger.settle(f"key-{number}", count_up)
     statements = statements_of(database)
     await asyncio.gather(*(ledger.settle(f"key-{number}", count_up) for number in range(100)))
-    assert [statement.split(maxsplit=1)[0] for statement in statements] == ["SELECT", "WITH"]
+    assert [statement.split(maxsplit=1)[0] for statement in statements] == ["WITH"]
+    await asyncio.gather(*(other.settle(f"key-{number}", count_up) for number in range(100)))
+    assert [statement.split(maxsplit=1)[0] for statement in statements] == ["WITH", "WITH", "SELECT", "WITH"]
+
+
+async def test_an_answer_is_never_that_of_memory(database: Database, ledger: Ledger[GatewayAccount, int]) -> None:
+    """A decision that stores nothing, or fails, is made on the row as it is, whatever this process knew of it."""
+    other = Ledger[GatewayAccount, int](database, GatewayAccount)
+    await ledger.settle("k", count_up)
+    await other.settle("k", count_up)
+    assert await ledger.settle("k", lambda account: account.attempts) == 2
+
+    def only_if_known(account: GatewayAccount) -> int:
+        if not account.attempts:
+            raise LookupError
+        return count_up(account)
+
+    await ledger.settle("new", count_up)
+    assert await other.settle("new", only_if_known) == 2
+
+
+async def test_memory_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows that were stored longest ago are read when they are needed again."""
+    monkeypatch.setattr("messaging.ledger.MOST_KEPT", 2)
+    ledger = Ledger[GatewayAccount, int](database, GatewayAccount)
+    for key in ("a", "b", "c"):
+        await ledger.settle(key, count_up)
+    statements = statements_of(database)
+    assert [await ledger.settle(key, count_up) for key in ("c", "a")] == [2, 2]
+    assert [statement.split(maxsplit=1)[0] for statement in statements] == ["WITH", "WITH", "SELECT", "WITH"]
 
 
 @pytest.mark.parametrize("is_new", [True, False])
