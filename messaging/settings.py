@@ -53,7 +53,7 @@ class ServiceSettings(BaseSettings):
 
     retry_tiers: Annotated[tuple[Delay, ...], NoDecode] = DEFAULT_TIERS
     """Delays between the attempts of a message that failed; the broker must hold a tier for each."""
-    prefetch: int = Field(default=400, ge=1, le=65535)
+    prefetch: int = Field(default=200, ge=1, le=65535)
     """Unacknowledged messages a queue hands to one process: the bound on its concurrency."""
     group_size: int = Field(default=200, ge=1, le=1000)
     """Messages that share one database transaction at most."""
