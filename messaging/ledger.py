@@ -1,8 +1,8 @@
 """The rows of a simulated remote end, one a key: calls that come together are decided and stored together.
 
 A remote end has machines of its own; its simulator must not take the service's connections, nor most of its CPU. So it
-holds no lock while it decides: a decision is stored if its row is still as it was known, else made again. Rows that were
-stored last are known without reading, and any other is taken for new first, as most are.
+holds no lock while it decides: a decision is stored if its row is still as it was known, else made again. What was
+stored last is known without reading, and any other row is taken for new first, as most are.
 """
 
 import asyncio

@@ -37,7 +37,7 @@ class TimeLimit:
         """By their ends, as they all take equally long."""
         self._is_watched = False
 
-    def begin(self, expire: Callable[[], object]) -> Pending:
+    def start(self, expire: Callable[[], object]) -> Pending:
         """Let `expire` be called when the time is over, unless that is called off."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # tests have many
@@ -85,7 +85,7 @@ class Bound:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - of a running event loop
         self._task, self._before = task, task.cancelling()
-        self._pending = self._limit.begin(self._expire)
+        self._pending = self._limit.start(self._expire)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

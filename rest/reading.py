@@ -51,7 +51,7 @@ async def answered(work: Coroutine[Any, Any, T]) -> T:
     """
     loop = asyncio.get_running_loop()
     task, over = loop.create_task(work), loop.create_future()
-    deadline = DEADLINE.begin(partial(_end, over))
+    deadline = DEADLINE.start(partial(_end, over))
     task.add_done_callback(partial(_end, over))
     try:
         await over

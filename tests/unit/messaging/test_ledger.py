@@ -60,7 +60,7 @@ async def test_two_processes_see_each_other(database: Database) -> None:
 async def test_calls_that_come_together_are_stored_together(
     database: Database, ledger: Ledger[GatewayAccount, int]
 ) -> None:
-    """A hundred calls at once cost one statement; one more that reads if somebody else has stored some of their rows."""
+    """A hundred calls at once cost one statement; one more that reads if somebody else has stored some of them."""
     other = Ledger[GatewayAccount, int](database, GatewayAccount)
     for number in range(10):
         await ledger.settle(f"key-{number}", count_up)

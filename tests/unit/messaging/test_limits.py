@@ -108,7 +108,7 @@ async def test_many_share_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def begin_and_end() -> None:
         kept.add(late := Event())
-        limit.begin(late.set).over()
+        limit.start(late.set).over()
 
     for _ in range(1_000):
         begin_and_end()
@@ -127,7 +127,7 @@ def test_each_event_loop_has_its_own_timer() -> None:
             await forever()
 
     async def leave_one() -> None:
-        limit.begin(lambda: None)
+        limit.start(lambda: None)
 
     asyncio.run(leave_one())
     asyncio.run(use())
