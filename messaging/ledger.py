@@ -6,7 +6,7 @@ stored last is known without reading, and any other row is taken for new first, 
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -114,9 +114,8 @@ class Ledger(Generic[Row, Answer]):
         """
         keys = sorted({call.key for call in calls})  # in one order everywhere: two processes may store the same ones
         async with lent(self._database) as driver:
-            found = {key: kept for key in keys if (kept := self._kept.pop(key, None))}
-            if reading:
-                found = {row.key: (row, version) for row, version in self._read(await driver.fetch(self._look, keys))}
+            known = {key: kept for key in keys if (kept := self._kept.pop(key, None))}
+            found = self._read(await driver.fetch(self._look, keys)) if reading else known
             rows = {key: found[key][0] if key in found else self._rows.instance(self._blank(key)) for key in keys}
             answers = [call.decide(rows[call.key]) for call in calls]
             changed = [row for row in rows.values() if row.key not in found or inspect(row).committed_state]
@@ -140,8 +139,9 @@ class Ledger(Generic[Row, Answer]):
             del self._kept[next(iter(self._kept))]
         self._kept[row.key] = (row, version)
 
-    def _read(self, records: Iterable[Any]) -> Iterator[tuple[Row, str]]:
-        return ((self._rows.instance(values), version) for version, *values in records)
+    def _read(self, records: Iterable[Any]) -> dict[str, tuple[Row, str]]:
+        rows = ((self._rows.instance(values), version) for version, *values in records)
+        return {row.key: (row, version) for row, version in rows}
 
     def _blank(self, key: str) -> Iterable[Any]:
         return (key if name == self._rows.key else default for name, default in self._defaults)

@@ -24,8 +24,7 @@ class RequestLimits:
     def __init__(self, app: ASGIApp, body: int, patience: float = BODY_PATIENCE) -> None:
         self.app = app
         self.body = body
-        self.patience = patience
-        self._first = TimeLimit(patience)
+        self._patience = TimeLimit(patience)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,7 +35,7 @@ class RequestLimits:
             await render(refusal.details)(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        ends, read, begun, complete = loop.time() + self.patience, 0, False, False
+        ends, read, begun, complete = loop.time() + self._patience.seconds, 0, False, False
 
         async def receive_within_limits() -> Message:
             nonlocal read, begun, complete
@@ -48,10 +47,10 @@ class RequestLimits:
                         message = await receive()
                 else:
                     begun = True
-                    with self._first.bound():  # it is all of a body, as a rule
+                    with self._patience.bound():  # it is all of a body, as a rule
                         message = await receive()
             except TimeoutError:
-                raise Problem(Kind.SLOW_BODY, f"It has {self.patience:.0f} seconds.") from None
+                raise Problem(Kind.SLOW_BODY, f"It has {self._patience.seconds:.0f} seconds.") from None
             read += len(message.get("body", b""))
             if read > self.body:
                 raise self._too_large()

@@ -15,11 +15,12 @@ from typing import Any
 import simpy
 
 from benchmarks.capacity.costs import Costs
+from messaging.settings import ServiceSettings
+from messaging.unit import LONGEST_GATHERING
 
 API = "order_api"
 REQUEST = "POST /orders"
-GROUP_SIZE = 200
-LONGEST_GATHERING = 0.05
+GROUP_SIZE: int = ServiceSettings.model_fields["group_size"].default
 SLICE = 0.005
 """Seconds for which a processor is kept at most, before somebody else has a turn."""
 REQUEST_WEIGHT = 2
