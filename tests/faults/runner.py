@@ -70,9 +70,16 @@ class Outcome:
         return not self.violations and not self.error
 
 
+def seed_of(run: int, fault: str, turn: int) -> int:
+    """What a fault's dice begin with, in its first or a later turn of a run.
+
+    Ids and idempotency keys are thrown, too: with the same ones again, its customers would only repeat themselves.
+    """
+    return zlib.crc32(f"{run} {fault}{'' if turn == 1 else f' {turn}'}".encode())
+
+
 async def do(lab: Lab, fault: Fault, form: Form, seed: int, rate: float | None = None) -> Outcome:
     """Do a fault; what it breaks is told in the outcome, not raised."""
-    seed = zlib.crc32(f"{seed} {fault.name}".encode())
     pace = PACES[form].at(rate)
     load = Load(lab, pace.rate, seed, fault.mix)
     trial = Trial(lab, load, pace, random.Random(seed), form)  # noqa: S311 - a test's dice

@@ -3,6 +3,7 @@
 import random
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import httpx2
 from devstack.services import API, SERVICES
 from tests.faults.fault import Fault, Form
 from tests.faults.lab import Lab, opened
-from tests.faults.runner import Outcome, do
+from tests.faults.runner import Outcome, do, seed_of
 from tests.invariants.books import ask
 
 Tell = Callable[[Fault, Outcome | None], None]
@@ -43,7 +44,7 @@ class Run:
 async def run(faults: Iterable[Fault], form: Form, seed: int, tell: Tell, rate: float | None = None) -> Run:
     """Do these faults; what they break is in the outcomes. Nothing of it outlives the run."""
     found, began = Run(form, seed), time.monotonic()
-    lab, kept = None, AsyncExitStack()
+    lab, kept, turns = None, AsyncExitStack(), Counter[str]()
     try:
         for fault in faults:
             tell(fault, None)
@@ -51,7 +52,8 @@ async def run(faults: Iterable[Fault], form: Form, seed: int, tell: Tell, rate: 
                 folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="faults-"))
                 lab = await kept.enter_async_context(opened(Path(folder), OWN_DATABASES[form]))
                 found.versions = found.versions or await _versions(lab)
-            outcome = await do(lab, fault, form, seed, rate)
+            turns[fault.name] += 1
+            outcome = await do(lab, fault, form, seed_of(seed, fault.name, turns[fault.name]), rate)
             found.outcomes.append(outcome)
             tell(fault, outcome)
             if fault.spoils or not outcome.safe:

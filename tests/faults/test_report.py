@@ -1,9 +1,14 @@
 """What the report counts and shows."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.architecture.rules import ROOT
-from tests.faults import report
+from tests.faults import report, suite
 from tests.faults.catalogue import FAULTS, SHOWN_ELSEWHERE
 from tests.faults.figures import Order, Recovery, Span, recovery
 from tests.faults.runner import Outcome
@@ -66,6 +71,33 @@ def test_the_same_seed_draws_the_same_faults() -> None:
     """A random run can be repeated."""
     first, again = (drawn(FAULTS, 7, 1) for _ in range(2))
     assert [next(first) for _ in range(9)] == [next(again) for _ in range(9)]
+
+
+async def test_a_fault_that_is_drawn_again_has_other_customers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of its first turn, with their ids and keys, would only be told once more what became of their orders."""
+    seeds: list[int] = []
+
+    async def do(*given: Any) -> Outcome:
+        seeds.append(given[3])
+        return GOOD
+
+    @asynccontextmanager
+    async def opened(*_: object) -> AsyncGenerator[None]:
+        yield
+
+    async def versions(_: object) -> dict[str, str]:
+        return {"RabbitMQ": "none"}
+
+    for name, stand_in in {"do": do, "opened": opened, "_versions": versions}.items():
+        monkeypatch.setattr(suite, name, stand_in)
+
+    def tell(*_: object) -> None:
+        """Nobody listens."""
+
+    await suite.run([FAULTS[0], FAULTS[1], FAULTS[0]], "short", 7, tell)
+    await suite.run([FAULTS[0]], "short", 7, tell)
+    assert len({*seeds}) == 3
+    assert seeds[3] == seeds[0]
 
 
 def test_the_page_lists_every_fault() -> None:
