@@ -105,20 +105,17 @@ class FastPath:
         delivery.work = work = pipeline.work(
             delivery.route, delivery.event, delivery.envelope, prepared, delivery.about
         )
-        pipeline.running(pipeline.executor).add(work).add_done_callback(partial(self._decided, delivery))
+        pipeline.running(pipeline.executor).add(work, partial(self._decided, delivery))
 
-    def _decided(self, delivery: _Delivery, outcome: asyncio.Future[list[Outgoing]]) -> None:
+    def _decided(self, delivery: _Delivery, work: Work) -> None:
         """A group has ended; its members come one after another, in one turn of the event loop."""
-        error = None if outcome.cancelled() else outcome.exception()
-        if outcome.cancelled():
-            self._end(delivery)
-        elif error is not None:
-            self._start(self._fail(delivery, error))
-        else:
-            delivery.said = outcome.result()
-            if not self._applied:
-                asyncio.get_running_loop().call_soon(self._finish_group)
-            self._applied.append(delivery)
+        if work.error is not None:
+            self._start(self._fail(delivery, work.error))
+            return
+        delivery.said = work.said
+        if not self._applied:
+            asyncio.get_running_loop().call_soon(self._finish_group)
+        self._applied.append(delivery)
 
     def _finish_group(self) -> None:
         group, self._applied = self._applied, []

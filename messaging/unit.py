@@ -65,7 +65,24 @@ class Work:
     """Afterwards: whether it was done now; else it had been done before."""
     patience: float = 1200.0
     """Seconds to keep trying while the database is away. A broker takes a message back after 30 minutes."""
-    outcome: asyncio.Future[list[Outgoing]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    said: Sequence[Outgoing] = ()
+    """Afterwards: the messages that are now to be sent."""
+    error: BaseException | None = None
+    """Afterwards: what it raised when it ran alone, if it did."""
+    over: bool = False
+    """It has ended, or nobody waits for it any more: its message's connection was lost."""
+    tell: Tell | None = None
+
+    def end(self, said: Sequence[Outgoing] = (), error: BaseException | None = None) -> None:
+        """Let whoever waits for it know how it ended; only the first end counts."""
+        if not self.over:
+            self.over, self.said, self.error = True, said, error
+            assert self.tell is not None  # noqa: S101 - whoever adds work says who is told
+            self.tell(self)
+
+
+Tell = Callable[[Work], None]
+"""Told of a work that has ended. The members of a group end one after another, in one turn of the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +119,23 @@ class GroupExecutor:
         self._waiting: deque[Work] = deque()
         self._ready = asyncio.Event()
 
-    async def submit(self, work: Work) -> list[Outgoing]:
+    async def submit(self, work: Work) -> Sequence[Outgoing]:
         """Do the work in a group; returns the messages that are now to be sent. Raises what the work raised alone."""
-        return await self.add(work)
+        ended = asyncio.get_running_loop().create_future()
+        self.add(work, lambda _: None if ended.done() else ended.set_result(None))
+        try:
+            await ended
+        finally:
+            work.over = True
+        if work.error is not None:
+            raise work.error
+        return work.said
 
-    def add(self, work: Work) -> asyncio.Future[list[Outgoing]]:
-        """Do the work in a group; its outcome is what `submit` returns or raises."""
+    def add(self, work: Work, tell: Tell) -> None:
+        """Do the work in a group; `tell` is called when it has ended, and must not raise."""
+        work.tell = tell
         self._waiting.append(work)
         self._ready.set()
-        return work.outcome
 
     async def run(self) -> None:
         """Run groups for ever."""
@@ -133,7 +158,7 @@ class GroupExecutor:
             if self._waiting[0].alone:
                 return group or [self._waiting.popleft()]
             work = self._waiting.popleft()
-            if not work.outcome.done():  # its message's connection was lost meanwhile
+            if not work.over:
                 group.append(work)
         return group
 
@@ -143,15 +168,15 @@ class GroupExecutor:
             said = await self._persist(group)
         except Exception as error:  # noqa: BLE001 - handed to whoever waits for the work
             if len(group) == 1:
-                _fail(group[0], error)
+                group[0].end(error=error)
                 return
             middle = len(group) // 2
             await self._execute(group[:middle])
             await self._execute(group[middle:])
         else:
             for work in group:
-                if not work.outcome.done():
-                    work.outcome.set_result(said[work.key])
+                if not work.over:
+                    work.end(said[work.key])
 
     async def _persist(self, group: Sequence[Work]) -> dict[Key, list[Outgoing]]:
         """Attempt a group until its own fault, not the database's, stops it."""
@@ -171,8 +196,8 @@ class GroupExecutor:
                 log.warning("group waits for the database", away=away, error=_brief(error), size=len(group))
                 for work in group:
                     if away and clock() - started > work.patience:
-                        _fail(work, DatabaseUnavailable(_brief(error)))
-                group = [work for work in group if not work.outcome.done()]
+                        work.end(error=DatabaseUnavailable(_brief(error)))
+                group = [work for work in group if not work.over]
                 if not group:
                     return {}
             else:
@@ -246,11 +271,6 @@ async def _said_before(driver: Driver, keys: Sequence[Key]) -> dict[Key, list[Ou
         return {}
     unsent = await outbox.unsent_by_cause(driver, {key.event_id for key in keys})
     return {key: [message for message in unsent if message.cause_id == key.event_id] for key in keys}
-
-
-def _fail(work: Work, error: BaseException) -> None:
-    if not work.outcome.done():
-        work.outcome.set_exception(error)
 
 
 def _brief(error: BaseException) -> str:

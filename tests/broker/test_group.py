@@ -192,7 +192,7 @@ async def test_a_group_that_is_cancelled_ends(probe_database: Database) -> None:
     rules = Rules(size=10, grace=timedelta(seconds=2), row=Tally)
     executor = GroupExecutor(probe_database, rules, Away(), Tracing(), lambda _: None)
     running = asyncio.create_task(executor.run())
-    executor.add(work(next(iter(orders(1))), fail_instead))
+    executor.add(work(next(iter(orders(1))), fail_instead), lambda _: None)
     await inside.wait()
     running.cancel()
     await asyncio.wait([running], timeout=5)
