@@ -14,11 +14,11 @@ import aio_pika.queue
 import structlog
 from aio_pika import IncomingMessage
 from aiormq.abc import DeliveredMessage
-from aiormq.channel import Channel
 from aiormq.exceptions import ChannelInvalidStateError
 from faststream.rabbit.message import RabbitMessage
 from pamqp.commands import Basic
 
+from messaging.channels import deal_at_once
 from messaging.frames import Delivery
 
 log = structlog.get_logger(__name__)
@@ -87,10 +87,7 @@ def as_it_arrives(take: Take) -> Callable[[Any], Awaitable[None]]:
 
 
 _MARK = "takes_arrivals"
-_CHANNELS = cast("Any", Channel)
-"""Without its types: the method that is replaced is private."""
 _usual_consumer = aio_pika.queue.consumer
-_usual_delivery = _CHANNELS._on_deliver_frame  # noqa: SLF001
 
 
 async def _consume(callback: Any, msg: DeliveredMessage, *, no_ack: bool) -> Any:
@@ -99,23 +96,23 @@ async def _consume(callback: Any, msg: DeliveredMessage, *, no_ack: bool) -> Any
     return await _usual_consumer(callback, msg, no_ack=no_ack)
 
 
-async def _deliver(channel: Any, frame: Basic.Deliver) -> None:
-    """Hand over a delivery that is all here; of any other, wait for the rest as ever."""
+def _deliver(channel: Any, frame: Basic.Deliver) -> bool:
+    """Hand over a delivery that is all here."""
     if not isinstance(frame, Delivery) or frame.header is None:
-        await _usual_delivery(channel, frame)
-        return
+        return False
     consumer: Callable[[DeliveredMessage], Coroutine[Any, Any, None]] | None = channel.consumers.get(frame.consumer_tag)
     if consumer is None:  # cancelled
-        return
+        return True
     message = DeliveredMessage(delivery=cast("Any", frame), header=frame.header, body=frame.body, channel=channel)
     take = _take_of(consumer)
     try:
         rest = consumer(message) if take is None else take(Arrival(message))
     except Exception:  # as of what a task of aiormq's raises: the message stays unacknowledged
         log.exception("a delivery was not taken")
-        return
+        return True
     if rest is not None:
         channel.create_task(rest).add_done_callback(channel._on_consumer_done)  # noqa: SLF001
+    return True
 
 
 def _take_of(consumer: Any) -> Take | None:
@@ -124,4 +121,4 @@ def _take_of(consumer: Any) -> Take | None:
 
 
 aio_pika.queue.consumer = _consume
-_CHANNELS._on_deliver_frame = _deliver  # noqa: SLF001
+deal_at_once(Delivery, "_on_deliver_frame", _deliver)

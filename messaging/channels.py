@@ -17,7 +17,8 @@ from typing_extensions import override
 AtOnce = Callable[[Any, Any], bool]
 """Deals with a frame of a channel, or returns False: it is aiormq's. Must not raise."""
 
-_at_once: dict[type[Any], AtOnce] = {}
+AT_ONCE: dict[type[Any], AtOnce] = {}
+"""By kind of frame."""
 _CHANNELS = cast("Any", Channel)
 """Without its types: the methods are private."""
 
@@ -31,7 +32,7 @@ def deal_at_once(kind: type[Any], usual: str, at_once: AtOnce) -> None:
             await by_aiormq(channel, frame)
 
     setattr(_CHANNELS, usual, deal)
-    _at_once[kind] = at_once
+    AT_ONCE[kind] = at_once
 
 
 class Frames(asyncio.Queue[Any]):
@@ -54,7 +55,7 @@ class Frames(asyncio.Queue[Any]):
     async def put(self, item: Any) -> None:
         if self._is_awaited and self.empty():  # whoever reads has dealt with all that came before
             frame: object = item[1]
-            at_once = _at_once.get(type(frame))
+            at_once = AT_ONCE.get(type(frame))
             if at_once is not None and at_once(self._channel, frame):
                 return
         await super().put(item)

@@ -140,7 +140,7 @@ async def publish_batch(wire: Wire, letters: Sequence[Letter], step: Step, timeo
     ends = asyncio.get_running_loop().time() + timeout
     try:
         async with asyncio.timeout_at(ends):
-            confirmations = await wire.publish_batch(letters)
+            confirms = await wire.publish_batch(letters)
     except asyncio.CancelledError:
         if is_cancelled():
             raise
@@ -151,19 +151,29 @@ async def publish_batch(wire: Wire, letters: Sequence[Letter], step: Step, timeo
         return [ChannelClosed(str(error))] * len(letters)
     except Exception as error:  # noqa: BLE001 - told to whoever sends
         return [PublishFailed(f"{type(error).__name__}: {error}")] * len(letters)
-    await asyncio.wait(confirmations, timeout=ends - asyncio.get_running_loop().time())
-    said = [_said(confirmation, timeout) for confirmation in confirmations]
+    await asyncio.wait([confirms.over], timeout=ends - asyncio.get_running_loop().time())
+    silence = _silence(confirms.over, timeout)
+    said = [_said(word, silence) for word in confirms.words]
     crash_point(f"{step}.after", sum(not isinstance(word, PublishFailed) for word in said))
     return said
 
 
-def _said(confirmation: asyncio.Future[Any], timeout: float) -> Any:
-    if not confirmation.done():
+def _silence(over: asyncio.Future[None], timeout: float) -> PublishFailed:
+    """What it means that nothing was said of a message."""
+    if not over.done():
         return Unanswered(f"no confirm within {timeout:g} s")
-    if confirmation.cancelled():
-        return PublishFailed("the connection was lost while waiting for the confirm")
-    error = confirmation.exception()
-    return confirmation.result() if error is None else PublishFailed(f"{type(error).__name__}: {error}")
+    error = None if over.cancelled() else over.exception()
+    return PublishFailed("the connection was lost while waiting for the confirm") if error is None else _failed(error)
+
+
+def _said(word: object, silence: PublishFailed) -> Any:
+    if word is None:
+        return silence
+    return _failed(word) if isinstance(word, BaseException) else word
+
+
+def _failed(error: BaseException) -> PublishFailed:
+    return PublishFailed(f"{type(error).__name__}: {error}")
 
 
 async def requeue(message: Acknowledgeable) -> None:
