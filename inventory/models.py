@@ -12,6 +12,7 @@ from sqlmodel import Field, SQLModel
 from contracts import OrderLine
 from inventory.domain import State
 from messaging.order_row import OrderRow
+from messaging.rows import PlainRow
 from messaging.tables import attach
 
 _STATES = ", ".join(f"'{state}'" for state in State)
@@ -40,7 +41,7 @@ class Reservation(OrderRow, Model, table=True):
         return tuple(OrderLine.model_validate(item) for item in self.items)
 
 
-class Stock(Model, table=True):
+class Stock(PlainRow, Model, table=True):
     """The pieces of one sku, and where they came from and went.
 
     The database refuses a reservation beyond what is there, and any movement that the three counters do not explain.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from struct import Struct, error
 from typing import Any
 
@@ -161,10 +162,9 @@ def _content_header(data: bytes, at: int, end: int) -> ContentHeader:
     if flags & _MORE:
         raise _Unusual
     properties = Basic.Properties()
-    for flag, name, read in _PROPERTIES:
-        if flags & flag:
-            value, at = read(data, at, end)
-            setattr(properties, name, value)
+    for name, read in _present(flags):
+        value, at = read(data, at, end)
+        setattr(properties, name, value)
     if at != end:
         raise _Unusual
     header = ContentHeader(weight, body_size, properties)
@@ -211,10 +211,17 @@ def _moment(data: bytes, at: int, _: int) -> tuple[datetime, int]:
     seconds = _SECONDS.unpack_from(data, at)[0]
     if seconds > _LATEST:
         raise _Unusual
-    return datetime.fromtimestamp(seconds, tz=UTC), at + _SECONDS.size
+    return _at(seconds), at + _SECONDS.size
 
 
-_PROPERTIES: tuple[tuple[int, str, Callable[[bytes, int, int], tuple[Any, int]]], ...] = (
+@lru_cache(maxsize=16)
+def _at(seconds: int) -> datetime:
+    """Hundreds of messages come with the same one."""
+    return datetime.fromtimestamp(seconds, tz=UTC)
+
+
+_Read = Callable[[bytes, int, int], tuple[Any, int]]
+_PROPERTIES: tuple[tuple[int, str, _Read], ...] = (
     (0x8000, "content_type", _text),
     (0x4000, "content_encoding", _text),
     (0x2000, "headers", _table),
@@ -231,3 +238,9 @@ _PROPERTIES: tuple[tuple[int, str, Callable[[bytes, int, int], tuple[Any, int]]]
     (0x0004, "cluster_id", _text),
 )
 """Flag, name, and how it is read, in the order in which they come."""
+
+
+@lru_cache(maxsize=64)
+def _present(flags: int) -> tuple[tuple[str, _Read], ...]:
+    """Those of a message that has these flags; a service's messages all have the same."""
+    return tuple((name, read) for flag, name, read in _PROPERTIES if flags & flag)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Text, inspect
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from messaging.database import Database, is_unavailable
-from messaging.rows import Mapped, as_stored, mapped
+from messaging.rows import Mapped, PlainRow, as_stored, mapped
 from messaging.transaction import lent
 
 LONGEST_GATHERING = 0.02
@@ -25,7 +25,7 @@ MOST_KEPT = 5_000
 """Rows that are known without reading, at most."""
 
 
-class Entry(SQLModel):
+class Entry(PlainRow):
     """Mixin of a ledger's table. Every other column has a default."""
 
     key: str = Field(primary_key=True, sa_type=Text)

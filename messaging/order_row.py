@@ -6,10 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import Text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from contracts.event import OrderEvent
 from messaging.lifecycle import Lifecycle, Step
+from messaging.rows import PlainRow
 from messaging.tables import PERSONAL_BODY
 
 E = TypeVar("E", bound=OrderEvent)
@@ -18,7 +19,7 @@ NEW = "new"
 """The state of a row that no event has met yet."""
 
 
-class OrderRow(SQLModel):
+class OrderRow(PlainRow):
     """Mixin of a service's order table. The unit of work creates and locks the row before a handler sees it.
 
     Rows are never pruned before the order is settled: a late replay must meet its row.
@@ -37,9 +38,6 @@ class OrderRow(SQLModel):
         default_factory=list, sa_type=JSONB, sa_column_kwargs={"server_default": "[]"}
     )
     """Events that met a state in which they cannot happen; none was applied."""
-
-    __setattr__ = object.__setattr__  # pyright: ignore[reportAssignmentType] - nobody names its arguments
-    """What SQLModel adds to it validates nothing in a table's row, and takes thrice as long."""
 
     def take(self, lifecycle: Lifecycle, event: OrderEvent, evidence: str | None = None) -> Step:
         """Take the step that the table gives, moving the state or noting the anomaly; the caller says the events."""

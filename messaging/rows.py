@@ -24,6 +24,14 @@ from messaging.database import as_json
 from messaging.transaction import DRIVER, Driver
 from messaging.writes import Write, write_all
 
+
+class PlainRow(SQLModel):
+    """Mixin of a table whose rows are assigned to once or more for each message."""
+
+    __setattr__ = object.__setattr__  # pyright: ignore[reportAssignmentType] - nobody names its arguments
+    """What SQLModel adds to it validates nothing in a table's row, and takes thrice as long."""
+
+
 Row = TypeVar("Row", bound=SQLModel)
 Pending = Callable[[], Iterable[Write]]
 """What is still to be written; asked again, only what came since."""
