@@ -1,9 +1,10 @@
 """The simulation: an order's way through queues, services that work in groups, and processors that all share.
 
 An order is a request and ten deliveries. Each service is as many processes as there are replicas; a process handles
-what waits as one group, which takes its own thread, then PostgreSQL, and gathers as long as the group took
-(messaging/unit.py); meanwhile RabbitMQ carries what was said, and writes it down. Processors are taken first come,
-first served. Not simulated: redeliveries, retries, orders that end badly, and what memory and disks hold.
+what waits as one group, which takes its own thread, then PostgreSQL (messaging/unit.py). Deliveries gather as long as
+the last group of them took; requests, in groups of their own, do not. Meanwhile RabbitMQ carries what was said, and
+writes it down. Processors are taken first come, first served. Not simulated: redeliveries, retries, orders that end
+badly, and what memory and disks hold.
 """
 
 import random
@@ -108,27 +109,49 @@ class Forecast:
 
 
 @dataclass(slots=True)
-class _Order:
+class Order:
+    """An order on its way."""
+
     placed: float
     left: int = sum(API in by for event, by in HEARD.items() if event != REQUEST)
     """Events that the order API has yet to hear of it."""
 
 
-_Item = tuple[_Order, str]
+_Item = tuple[Order, str]
 
 
 class _Service:
-    """The processes of one service, and what waits for them."""
+    """The processes of one service, and what waits for them: deliveries, and requests, for which nobody gathers."""
 
-    def __init__(self, world: "_World", name: str, replicas: int) -> None:
+    def __init__(self, world: "World", name: str, replicas: int) -> None:
         self.name = name
-        self.waiting: deque[_Item] = deque()
         self.worked = 0.0
         self.replicas = replicas
-        self._world = world
-        self._ready = world.env.event()
+        self.world = world
+        kinds = (LONGEST_GATHERING, 0.0) if name == API else (LONGEST_GATHERING,)
+        self._lanes = [_Lane(self, gathering) for gathering in kinds]
         for _ in range(replicas):
-            world.env.process(self._run())
+            thread = simpy.Resource(world.env)
+            for lane in self._lanes:
+                world.env.process(lane.run(thread))
+
+    @property
+    def waiting(self) -> int:
+        """How many messages do."""
+        return sum(len(lane.waiting) for lane in self._lanes)
+
+    def put(self, items: Sequence[_Item]) -> None:
+        """Let them wait, all requests or all deliveries."""
+        self._lanes[-1 if items[0][1] == REQUEST else 0].put(items)
+
+
+class _Lane:
+    """What a service does in groups of their own."""
+
+    def __init__(self, service: _Service, gathering: float) -> None:
+        self.waiting: deque[_Item] = deque()
+        self._service, self._gathering = service, gathering
+        self._ready = service.world.env.event()
 
     def put(self, items: Sequence[_Item]) -> None:
         """Let them wait."""
@@ -136,29 +159,33 @@ class _Service:
         if not self._ready.triggered:
             self._ready.succeed()
 
-    def _run(self) -> Generator[Any]:
-        world, env = self._world, self._world.env
+    def run(self, thread: simpy.Resource) -> Generator[Any]:
+        """Handle groups for ever, in a process that has one thread for all its lanes."""
+        service, world = self._service, self._service.world
+        env, name = world.env, service.name
         while True:
             if not self.waiting:
                 self._ready = env.event() if self._ready.triggered else self._ready
                 yield self._ready
                 continue
-            if (away := world.until_back(self.name)) > 0:
+            if (away := world.until_back(name)) > 0:
                 yield env.timeout(away)
                 continue
             group = [self.waiting.popleft() for _ in range(min(GROUP_SIZE, len(self.waiting)))]
             began, weight = env.now, weigh(event for _, event in group)
-            own = world.costs.services[self.name].of(weight)
-            yield from world.work(own)
-            self.worked += own
+            own = world.costs.services[name].of(weight)
+            with thread.request() as turn:  # pyright: ignore[reportUnknownVariableType] - of simpy
+                yield turn
+                yield from world.work(own)
+            service.worked += own
             yield from world.work(world.costs.postgresql.of(weight))
-            world.forecast.groups[self.name] += 1
-            env.process(world.said(self.name, group, weight))
+            world.forecast.groups[name] += 1
+            env.process(world.said(name, group, weight))
             if len(self.waiting) < GROUP_SIZE:
-                yield env.timeout(min(env.now - began, LONGEST_GATHERING))
+                yield env.timeout(min(env.now - began, self._gathering))
 
 
-class _World:
+class World:
     """A simulation that runs."""
 
     def __init__(self, costs: Costs, scenario: Scenario) -> None:
@@ -200,7 +227,7 @@ class _World:
         for name, items in heard.items():
             self.services[name].put(items)
 
-    def _told(self, order: _Order) -> None:
+    def _told(self, order: Order) -> None:
         order.left -= 1
         if not order.left:
             self.open -= 1
@@ -215,7 +242,7 @@ class _World:
             self.env.process(self._place())
 
     def _place(self) -> Generator[Any]:
-        order = _Order(self.env.now)
+        order = Order(self.env.now)
         yield from self.work(self.costs.customer / 1000)
         self.services[API].put([(order, REQUEST)])
 
@@ -225,7 +252,7 @@ class _World:
         while True:
             forecast.at.append(self.env.now)
             for name, service in self.services.items():
-                forecast.depth.setdefault(name, []).append(len(service.waiting))
+                forecast.depth.setdefault(name, []).append(service.waiting)
             if self.env.now >= seconds and not forecast.busy:
                 forecast.busy = {name: each.worked / each.replicas / seconds for name, each in self.services.items()}
                 forecast.busy["processors"] = self._worked / self.scenario.processors / seconds
@@ -236,7 +263,7 @@ class _World:
 
 def simulate(costs: Costs, scenario: Scenario) -> Forecast:
     """Run a scenario to the end of its last order."""
-    world = _World(costs, scenario)
+    world = World(costs, scenario)
     world.env.process(world.customers())
     world.env.run(until=world.env.process(world.watch()))
     forecast = world.forecast

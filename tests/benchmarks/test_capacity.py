@@ -6,7 +6,7 @@ from statistics import mean
 
 from benchmarks.capacity.costs import FILE, Cost, Costs
 from benchmarks.capacity.fit import Measured, fit
-from benchmarks.capacity.model import BROKER, SERVICES, WORK, Scenario, simulate
+from benchmarks.capacity.model import BROKER, REQUEST, SERVICES, WORK, Order, Scenario, World, simulate
 from benchmarks.figures import percentile
 from benchmarks.loops import DRIVER, Loop
 from tests.benchmarks.made_up import loop
@@ -37,6 +37,21 @@ def test_a_lone_order_takes_its_hops() -> None:
     alone = simulate(FREE, Scenario(1, 100, processors=MANY))
     hops = 5 * 2 + 2 + 1  # five groups of a message and a wait, a request that counts as two, a wait
     assert hops / 1000 <= percentile(alone.latency, 0.5) < 3 * hops / 1000
+
+
+def test_requests_wait_for_no_others() -> None:
+    """One that comes during a group is the next one; a delivery gathers as long as the last group took."""
+    for event, took in ((REQUEST, 4), ("payment.captured", 3)):
+        world = World(FREE, Scenario(1, 1, processors=MANY))
+        api = world.services["order_api"]
+        api.put([(Order(0), event)])
+        world.env.run(until=0.0005)
+        api.put([(Order(0), event)])
+        ends = took / 1000  # a request takes 2 ms; a delivery 1 ms, as long as it gathers
+        world.env.run(until=ends - 0.0001)
+        assert world.forecast.groups["order_api"] == 1
+        world.env.run(until=ends + 0.0001)
+        assert world.forecast.groups["order_api"] == 2
 
 
 def test_more_than_it_bears_piles_up_before_the_busiest() -> None:
