@@ -140,6 +140,7 @@ async def small_disk(trial: Trial) -> AsyncGenerator[None]:
         await _execute(url, "DROP TABLESPACE small")
     finally:
         await asyncio.to_thread(_run, "umount", "--lazy", str(disk))
+        disk.rmdir()  # the fault may be drawn again
 
 
 async def disk_full(trial: Trial) -> None:
