@@ -35,7 +35,7 @@ class Poison(Reject):
     """A message that no retry and no deploy can help: it breaks the contract."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen takes twice as long to make, for each message
 class Envelope:
     """What the kernel needs of a message besides its event."""
 

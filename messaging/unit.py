@@ -77,8 +77,9 @@ class Work:
         """Let whoever waits for it know how it ended; only the first end counts."""
         if not self.over:
             self.over, self.said, self.error = True, said, error
-            assert self.tell is not None  # noqa: S101 - whoever adds work says who is told
-            self.tell(self)
+            tell, self.tell = self.tell, None  # whoever is told may keep this: a cycle would be left to the collector
+            assert tell is not None  # noqa: S101 - whoever adds work says who is told
+            tell(self)
 
 
 Tell = Callable[[Work], None]

@@ -44,7 +44,10 @@ async def test_killed_at_an_edge(
     )
     first = await processes.start("payment", settings, CRASH_AT=point, PAYMENT_GATEWAY_LATENCY="0")
     await first.ready()
-    await payments.publish(*orders(COUNT))
+    one_alone, *others = orders(COUNT)
+    await payments.publish(one_alone)
+    await until(lambda: one(database, "SELECT count(*) FROM payments"))  # so the others are no part of the first group
+    await payments.publish(*others)
     assert await first.ended() == -signal.SIGKILL
 
     second = await processes.start("payment", settings, PAYMENT_GATEWAY_LATENCY="0")

@@ -77,6 +77,14 @@ async def test_what_is_ready_shares_a_transaction(executor: GroupExecutor, probe
     assert await transactions(probe_database) == 1
 
 
+async def test_work_that_has_ended_holds_nobody(executor: GroupExecutor) -> None:
+    """Whoever was told of it keeps it, and would otherwise only be freed by the garbage collector."""
+    asked, told = work(next(iter(orders(1)))), asyncio.Queue[Work]()
+    executor.add(asked, told.put_nowait)
+    assert await told.get() is asked
+    assert asked.tell is None
+
+
 async def test_a_second_copy_in_a_group_shares_the_fate_of_the_first(
     executor: GroupExecutor, probe_database: Database
 ) -> None:
