@@ -126,7 +126,7 @@ async def publish(publisher: Publisher, body: bytes, step: Step, timeout: float,
     except ChannelInvalidStateError as error:
         raise ChannelClosed(str(error)) from error
     except Exception as error:
-        raise PublishFailed(f"{type(error).__name__}: {error}") from error
+        raise _failed(error) from error
     crash_point(f"{step}.after")
     return confirm
 
@@ -150,7 +150,7 @@ async def publish_batch(wire: Wire, letters: Sequence[Letter], step: Step, timeo
     except ChannelInvalidStateError as error:
         return [ChannelClosed(str(error))] * len(letters)
     except Exception as error:  # noqa: BLE001 - told to whoever sends
-        return [PublishFailed(f"{type(error).__name__}: {error}")] * len(letters)
+        return [_failed(error)] * len(letters)
     await asyncio.wait([confirms.over], timeout=ends - asyncio.get_running_loop().time())
     silence = _silence(confirms.over, timeout)
     said = [_said(word, silence) for word in confirms.words]
